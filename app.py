@@ -1,0 +1,100 @@
+"""Start here: adapters.yaml -> stage (base, adapters, engine) -> page and HTTP API, in one process."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+log = logging.getLogger("troupe")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C or SIGTERM. Exit status 2, and one line, for what the caller can mend."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from models.errors import TroupeError  # after the arguments: this imports torch, which takes seconds
+
+    try:
+        _serve(options)
+    except TroupeError as error:
+        print(f"troupe: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    env = os.environ.get
+    parser = argparse.ArgumentParser(description="One 4-bit base model, many trained roles.")
+    # GRADIO_SERVER_* first: a Space sets them, and they must win there
+    parser.add_argument("--host", default=env("GRADIO_SERVER_NAME") or env("HOST") or "127.0.0.1")
+    parser.add_argument("--port", type=_port, default=env("GRADIO_SERVER_PORT") or env("PORT") or "7860")
+    parser.add_argument("--base", default=env("BASE"), help="a base of the file, if not its default")
+    parser.add_argument("--adapters-file", default=env("ADAPTERS_FILE") or "adapters.yaml")
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a port is a number from 0 to 65535")
+    return int(text)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from models.errors import TroupeError
+    from models.registry import Registry
+    from models.stage import Stage
+    from ui.api import api_router
+    from ui.page import build_page, look
+
+    registry = Registry.load(options.adapters_file)
+    stage = Stage(registry, options.base)
+    try:
+        ready = [name for name, status in stage.engine.adapters.items() if status.available]
+        log.info("adapters: %s", ", ".join(ready) or "none")
+        page = build_page(stage)
+        limits = registry.limits
+        # The engine has its own queue, so Gradio's holds nobody back; every waiting answer blocks a thread.
+        page.queue(default_concurrency_limit=None)
+        try:
+            _, url, _ = page.launch(
+                server_name=options.host,
+                server_port=options.port,
+                app_kwargs={"routes": api_router(stage).routes},
+                max_threads=limits.queue + limits.active + 40,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                footer_links=["api", "settings"],
+                **look(),
+            )
+        except OSError as error:
+            where = f"{options.host}:{options.port}"
+            raise TroupeError(
+                f"{where} cannot be used; choose another --host or --port. ({error})"
+            ) from error
+        log.info("Troupe is at %s", url)
+        _wait_for_the_end()
+        log.info("shutting down")
+        page.close(verbose=False)
+    finally:
+        stage.close()
+
+
+def _wait_for_the_end() -> None:
+    asked = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: asked.set())
+    asked.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What goes into the engine and what comes out of it: plain frozen values, no behaviour."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(BaseModel):
+    """How the next token is chosen. `temperature` 0 is greedy: only `repetition_penalty` still acts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(0.95, gt=0, le=1)
+    top_k: int = Field(0, ge=0, description="0 means all tokens")
+    min_p: float = Field(0.0, ge=0, le=1)
+    repetition_penalty: float = Field(1.0, ge=0.5, le=2)
+    max_tokens: int = Field(256, ge=1, description="of the answer; fewer if the context ends first")
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One answer wanted. `adapter` None is the bare base; an assistant message at the end is continued."""
+
+    messages: tuple[Message, ...]
+    adapter: str | None = None
+    sampling: Sampling = Sampling()
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an answer cost, in wall time; `tokens_per_second` is of decoding, after the first token."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    context: int
+    dropped_messages: int
+    queue_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    tokens_per_second: float = 0.0
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of an answer. The last one of a stream carries `finish` and `usage`."""
+
+    text: str
+    finish: FinishReason | None = None
+    usage: Usage | None = None

@@ -1,0 +1,1 @@
+"""What makes adapters, and the embedded base that they are shown on."""

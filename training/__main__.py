@@ -1,0 +1,101 @@
+"""Command line: `train RECIPE` makes an adapter, `evaluate` measures, `embedded` makes what ships."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from models.errors import TroupeError
+from models.registry import Registry
+from training.recipe import Recipe, recipe_names
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = Path("runs")
+EMBEDDED = ("finetome", "emoji", "dolly", "email", "jokes")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 something a person can mend (said in one line on stderr)."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        options.run(options)
+    except TroupeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument(
+        "--adapters-file",
+        type=Path,
+        default=Path(os.environ.get("ADAPTERS_FILE", ROOT / "adapters.yaml")),
+        help="the registry (default: adapters.yaml of this repository)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="train one adapter and register it")
+    train.add_argument("recipe", metavar="RECIPE", help=f"{', '.join(recipe_names())}, or a path")
+    train.add_argument("--base", help="a base of adapters.yaml (default: the one that starts)")
+    train.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help="as in train.lr=1e-3"
+    )
+    train.add_argument("--out", type=Path, help="the adapter's folder (default: models/BASE/adapters/RECIPE)")
+    train.add_argument(
+        "--resume", action="store_true", help="go on where a killed run of this recipe stopped"
+    )
+    train.set_defaults(run=_train)
+    evaluate = commands.add_parser("evaluate", help="losses at home and away, and what each role gets right")
+    evaluate.add_argument("--base", help="a base of adapters.yaml (default: the one that starts)")
+    evaluate.add_argument("--count", type=int, default=100, help="rows and prompts per figure at most")
+    evaluate.set_defaults(run=_evaluate)
+    embedded = commands.add_parser("embedded", help="make the shipped base, then its adapters; resumable")
+    embedded.add_argument("--only", choices=["base", "adapters"], help="one of the two steps")
+    embedded.set_defaults(run=_embedded)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    from training.train import Job, train
+
+    registry = Registry.load(options.adapters_file)
+    base = options.base or registry.default
+    registry.base(base)
+    recipe = Recipe.load(options.recipe).on(base).with_settings(options.settings)
+    out = options.out or _home(registry, base) / recipe.name
+    train(Job(recipe, base, out, RUNS / "train" / base / recipe.name, resume=options.resume), registry)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from training.evaluate import evaluate
+
+    registry = Registry.load(options.adapters_file)
+    base = options.base or registry.default
+    RUNS.mkdir(exist_ok=True)
+    evaluate(registry, base, options.count, RUNS / f"evaluation-{base}.json")
+
+
+def _embedded(options: argparse.Namespace) -> None:
+    from training.train import Job, train
+
+    if options.only != "adapters":
+        from training.embedded import make_base
+
+        make_base(ROOT / "models" / "embedded" / "base", RUNS / "base")
+    if options.only == "base":
+        return
+    registry = Registry.load(options.adapters_file)
+    for name in EMBEDDED:
+        recipe = Recipe.load(name).on("embedded")
+        run, out = RUNS / "train" / "embedded" / name, _home(registry, "embedded") / name
+        train(Job(recipe, "embedded", out, run, resume=True, again=False), registry)
+
+
+def _home(registry: Registry, base: str) -> Path:
+    return registry.path.resolve().parent / "models" / base / "adapters"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What people and programs see: the page, its tabs, and the HTTP routes. Importing loads no model."""

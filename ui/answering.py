@@ -1,0 +1,76 @@
+"""From settings and a conversation to the conversation with its answer, as it grows."""
+
+from collections.abc import Iterator
+from queue import SimpleQueue
+from threading import Thread
+
+from models.engine import Engine, Stream
+from models.request import ChatRequest
+from ui import roles
+from ui.controls import Settings
+from ui.conversation import Conversation, Turn
+from ui.running import Progress, Running, progress
+
+
+def answer(
+    engine: Engine, asked: Conversation, settings: Settings, running: Running, session: str
+) -> Iterator[Conversation]:
+    """The conversation with its last turn answered, or gone on with, piece by piece.
+
+    The last one carries `finish` in its last turn. Raises TroupeError if it cannot be answered.
+    """
+    stream = engine.stream(
+        ChatRequest(
+            messages=asked.messages(),
+            adapter=roles.adapter_name(settings.role),
+            sampling=settings.sampling,
+            seed=settings.seed,
+        )
+    )
+    turns, turn = _begin(asked, roles.title(engine, settings.role))
+    with running.hold(session, stream):
+        yield asked.with_turns([*turns, turn])
+        for now in progress(stream):
+            grown = {"text": turn.text + now.text, "finish": now.finish, "usage": now.usage}
+            yield asked.with_turns([*turns, turn.model_copy(update=grown)])
+
+
+def together(*streams: Stream) -> Iterator[tuple[int, Progress | Exception]]:
+    """(which stream, its text so far) of all at once, as they come; an exception ends that stream alone.
+
+    Closing this stops the engine's work on all of them."""
+    arrived: SimpleQueue[tuple[int, Progress | Exception | None]] = SimpleQueue()
+
+    def read(which: int, stream: Stream) -> None:
+        try:
+            for now in progress(stream):
+                arrived.put((which, now))
+        except Exception as error:
+            arrived.put((which, error))
+        finally:
+            arrived.put((which, None))
+
+    for which, stream in enumerate(streams):
+        Thread(target=read, args=(which, stream), daemon=True).start()
+    going = len(streams)
+    try:
+        while going:
+            which, now = arrived.get()
+            if now is None:
+                going -= 1
+            else:
+                yield which, now
+    finally:
+        # whoever reads this may leave in the middle; nobody would read the rest
+        for stream in streams:
+            stream.cancel()
+
+
+def _begin(asked: Conversation, label: str) -> tuple[tuple[Turn, ...], Turn]:
+    """(the turns that stay, the answer that grows): a new one, or a cut-off one that goes on."""
+    last = asked.turns[-1]
+    if last.role == "user":
+        return asked.turns, Turn(role="assistant", text="", label=label)
+    labels = last.label if last.label == label else f"{last.label}, then {label}"
+    # the model is shown its text without the space at the end, and writes one if it wants one
+    return asked.turns[:-1], Turn(role="assistant", text=last.text.rstrip(), label=labels)

@@ -1,0 +1,228 @@
+"""The Chat tab: one conversation with one base, the role changeable at every turn. Widgets and wiring."""
+
+import html
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+
+from models.errors import TroupeError
+from models.stage import Stage
+from ui import roles
+from ui.answering import answer
+from ui.banner import Banner
+from ui.controls import HIDDEN, RolePicker, SamplingControls, Update
+from ui.conversation import Book, Conversation, Turn
+from ui.conversations import Conversations
+from ui.prompt_box import PromptBox
+from ui.running import Running
+from ui.text import original
+from ui.transcript import chat_messages, place
+
+log = logging.getLogger(__name__)
+
+Values = dict[Any, Any]
+
+_WELCOME = "### One base model, many roles\nChoose a role and write. The role can change at every turn."
+_ODD = "Something went wrong here; the log has the details. Your text is back in the box."
+
+
+class Chat:
+    """Everything that was said lies in the Book, which the browser sends along with each event."""
+
+    def __init__(self, stage: Stage, running: Running, banner: Banner, shelf: Conversations):
+        self._stage = stage
+        self._running = running
+        self._banner = banner
+        self._shelf = shelf
+        with gr.Row(elem_id="chat-columns"):
+            with gr.Column(scale=3, min_width=320, elem_id="chat-column"):
+                self.picker = RolePicker(stage)
+                self.window = gr.Chatbot(
+                    show_label=False,
+                    label="Conversation",
+                    height="max(320px, calc(100dvh - 470px))",
+                    buttons=["copy", "copy_all"],
+                    editable="user",
+                    group_consecutive_messages=False,  # an answer and the line about it: see transcript.py
+                    allow_tags=False,
+                    feedback_options=None,
+                    placeholder=_WELCOME,
+                    elem_id="chat",
+                )
+                self.go_on = gr.Button("Continue the answer", size="sm", visible=False, elem_id="continue")
+                self.box = PromptBox(stage)
+            with gr.Column(scale=1, min_width=260, elem_id="settings"):
+                self.controls = SamplingControls(stage)
+                self.picker.unavailable.render()
+
+    @property
+    def parts(self) -> list[Any]:
+        return [*self.picker.parts, self.window, self.go_on, *self.box.parts, *self.controls.parts]
+
+    def opened(self, book: Book) -> Update:
+        """Updates that show the conversation which the book is open at, in the role it was last in."""
+        role = roles.offered(self._stage.engine, book.current.role)
+        return (
+            self.as_role(role)
+            | self._show(book.current)
+            | self.box.ready()
+            | self.controls.show(self._stage.engine, role, system=book.current.system)
+        )
+
+    def as_role(self, role: str) -> Update:
+        """Updates that put a role on: its description, fields, examples and sampling."""
+        engine = self._stage.engine
+        return self.picker.show(engine, role) | self.box.show(engine, role) | self.controls.show(engine, role)
+
+    def wire(self) -> None:
+        """Connect the events."""
+        box, shelf = self.box, self._shelf
+        inputs = {shelf.book, shelf.search, self.picker.role, box.text, *box.fields, *self.controls.parts}
+        outputs = [*self.parts, *shelf.parts, *self._banner.parts]
+        for event, handler in (
+            (box.text.submit, self._send),
+            (box.send_fields.click, self._send_fields),
+            (self.window.retry, self._retry),
+            (self.window.edit, self._edit),
+            (self.go_on.click, self._continue),
+            (self.window.undo, self._undo),
+            (self.window.clear, self._clear),
+        ):
+            event(handler, inputs, outputs, **HIDDEN)
+        box.text.stop(self.stop, **HIDDEN)
+        self.picker.role.input(self.as_role, self.picker.role, self.parts, **HIDDEN)
+        box.examples.click(
+            lambda index, role: box.fill(self._stage.engine, role, index),
+            [box.examples, self.picker.role],
+            [box.text, *box.fields],
+            **HIDDEN,
+        )
+
+    # The events. Each reads the browser's book, and yields updates while an answer grows.
+
+    def _send(self, values: Values, request: gr.Request) -> Iterator[Update]:
+        text = self.box.typed(values)
+        yield from self._ask(values, text, request, sent=True)
+
+    def _send_fields(self, values: Values, request: gr.Request) -> Iterator[Update]:
+        text = self.box.filled_in(self._stage.engine, values[self.picker.role], values)
+        yield from self._ask(values, text, request, sent=False)
+
+    def _ask(self, values: Values, text: str, request: gr.Request, sent: bool) -> Iterator[Update]:
+        if not text:
+            yield self._nothing()
+            return
+        before = Book.parse(values[self._shelf.book])
+        turns = [*before.current.turns, Turn(role="user", text=text)]
+        yield from self._answer(values, before, turns, request, sent=text if sent else "")
+
+    def _retry(self, values: Values, request: gr.Request) -> Iterator[Update]:
+        before = Book.parse(values[self._shelf.book])
+        turns = before.current.turns
+        yield from self._answer(values, before, turns[: _last_question(turns) + 1], request)
+
+    def _continue(self, values: Values, request: gr.Request) -> Iterator[Update]:
+        before = Book.parse(values[self._shelf.book])
+        if before.current.cut_off:
+            yield from self._answer(values, before, before.current.turns, request)
+        else:
+            yield self._nothing()
+
+    def _edit(self, values: Values, event: gr.EditData, request: gr.Request) -> Iterator[Update]:
+        before = Book.parse(values[self._shelf.book])
+        text = original(event.value).strip()
+        if not text:
+            yield self._show(before.current)  # the window has already emptied the message
+            return
+        turns = before.current.turns[: place(before.current.turns, event.index)]
+        draft = "" if self.box.typed(values) else text  # what is being written is not overwritten
+        turns = [*turns, Turn(role="user", text=text)]
+        yield from self._answer(values, before, turns, request, give_back=draft)
+
+    def _undo(self, values: Values, request: gr.Request) -> Update:
+        self.stop(request)
+        book = Book.parse(values[self._shelf.book])
+        turns = book.current.turns
+        last = _last_question(turns)
+        left = book.current.with_turns(turns[:last])
+        book = book.put(left) if left.turns else book.remove(left.id)
+        return self._show(left) | self.box.give_back(turns[last].text) | self._save(values, book)
+
+    def _clear(self, values: Values, request: gr.Request) -> Update:
+        self.stop(request)
+        book = Book.parse(values[self._shelf.book])
+        book = book.remove(book.open)
+        return self._show(book.current) | self._save(values, book)
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop this browser tab's answer; back when its last update has been sent."""
+        self._running.stop(request.session_hash or "", wait=5)
+
+    def _answer(
+        self,
+        values: Values,
+        before: Book,
+        turns: Sequence[Turn],
+        request: gr.Request,
+        sent: str = "",
+        give_back: str = "",
+    ) -> Iterator[Update]:
+        """Updates while the last of `turns` is answered, or goes on.
+
+        `sent` has left the box. If it fails, all is as `before`, with `sent` or `give_back` in the box.
+        """
+        self.stop(request)
+        engine, role = self._stage.engine, values[self.picker.role]
+        settings = self.controls.read(values, role)
+        asked = before.current.model_copy(update={"role": role, "system": settings.system}).with_turns(turns)
+        grown = answer(engine, asked, settings, self._running, request.session_hash or "")
+        try:
+            for step, now in enumerate(grown):
+                update = self._show(now)
+                if step == 0:
+                    # saved at the start too, so that a reload in mid-answer does not lose the question
+                    update |= self._save(values, before.put(now.at_rest())) | self._banner.show()
+                # emptied twice: on a busy machine Gradio's page may put the old text back the first time
+                clear = bool(sent) and step < 2
+                if now.turns[-1].finish:
+                    update |= self._save(values, before.put(now)) | self.box.ready(clear)
+                elif step < 2:
+                    update |= self.box.writing(clear)
+                yield update
+        except TroupeError as error:
+            gr.Warning(html.escape(str(error)), title="No answer")
+            yield self._as_before(values, before, sent or give_back)
+        except Exception:
+            log.exception("answering on the page failed")
+            gr.Warning(_ODD, title="No answer")
+            yield self._as_before(values, before, sent or give_back)
+
+    def _as_before(self, values: Values, before: Book, text: str) -> Update:
+        role = roles.offered(self._stage.engine, values[self.picker.role])
+        back = self.box.give_back(text) if text else self.box.ready()
+        return (
+            (self.as_role(role) if role != values[self.picker.role] else {})
+            | self._show(before.current)
+            | back
+            | self._save(values, before)
+            | self._banner.show()
+        )
+
+    def _nothing(self) -> Update:
+        # a generator that yields no update at all makes Gradio set every output to null
+        return {self.window: gr.skip()}
+
+    def _show(self, conversation: Conversation) -> Update:
+        return {
+            self.window: chat_messages(conversation.turns),
+            self.go_on: gr.Button(visible=conversation.cut_off),
+        }
+
+    def _save(self, values: Values, book: Book) -> Update:
+        return self._shelf.save(book, values[self._shelf.search] or "")
+
+
+def _last_question(turns: tuple[Turn, ...]) -> int:
+    return max((i for i, turn in enumerate(turns) if turn.role == "user"), default=0)

@@ -1,0 +1,80 @@
+"""The page: banner, conversations, and a tab for each way to ask."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from models.registry import BARE
+from models.stage import Stage
+from ui.banner import Banner
+from ui.chat import Chat
+from ui.compare import Compare
+from ui.controls import HIDDEN, Update
+from ui.conversation import Book
+from ui.conversations import Conversations
+from ui.endpoints import add_endpoints
+from ui.running import Running
+
+_HERE = Path(__file__).parent
+# Nothing that a model writes may make a browser fetch from elsewhere.
+_HEAD = """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:;
+ media-src 'self' data: blob:; font-src 'self' data:; frame-src 'none'; object-src 'none'">"""
+# The list stands open where there is room beside the chat, and is a button on a phone.
+_OPEN_LIST = """() => {
+  if (innerWidth > 1000) document.querySelector('#conversations:not(.open) .toggle-button')?.click();
+}"""
+
+
+def build_page(stage: Stage) -> gr.Blocks:
+    """The whole page, wired to the stage. Nothing of a visitor stays in it."""
+    running = Running()
+    with gr.Blocks(title="Troupe", analytics_enabled=False, fill_width=True) as page:
+        shelf = Conversations()
+        banner = Banner(stage)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Chat"):
+                chat = Chat(stage, running, banner, shelf)
+            with gr.Tab("Compare"):
+                compare = Compare(stage, running)
+        everything = [*shelf.parts, *banner.parts, *chat.parts, *compare.parts]
+
+        def arrive(value: Any) -> Update:
+            book = Book.parse(value)
+            return shelf.show(book) | chat.opened(book) | banner.show() | compare.refresh()
+
+        def leave(request: gr.Request) -> None:
+            chat.stop(request)
+            compare.stop_answers(request)
+
+        chat.wire()
+        compare.wire()
+        shelf.wire(running, chat.opened, [*shelf.parts, *chat.parts])
+        banner.wire(lambda: chat.as_role(BARE) | compare.refresh(), everything)
+        page.load(arrive, shelf.book, everything, **HIDDEN)
+        page.load(None, None, None, js=_OPEN_LIST, api_visibility="private")
+        page.unload(leave)
+        add_endpoints(stage)
+    return page
+
+
+def look() -> dict[str, Any]:
+    """How the page looks, for `launch`: theme, style, script and policy."""
+    return {
+        "theme": _theme(),
+        "js": (_HERE / "page.js").read_text(encoding="utf-8"),
+        # not launch(css=): it rewrites every selector, and breaks lists of them and media queries
+        "head": f"{_HEAD}<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>",
+    }
+
+
+def _theme() -> gr.themes.Base:
+    # Fonts of the visitor's own system: nothing is fetched.
+    return gr.themes.Base(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="stone",
+        radius_size="lg",
+        font=["ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+    ).set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")

@@ -1,0 +1,62 @@
+"""Roles: what the page's dropdowns offer. A role is the bare base or one of its adapters."""
+
+import html
+
+from models.engine import Engine
+from models.registry import BARE, Adapter
+from models.request import Sampling
+
+_BASE_TITLE = "Base model (no adapter)"
+
+
+def adapter_name(role: str) -> str | None:
+    """What a ChatRequest calls it."""
+    return None if role == BARE else role
+
+
+def spec(engine: Engine, role: str) -> Adapter | None:
+    """The adapter's entry; None for the bare base, or where this base has no such role."""
+    status = engine.adapters.get(role)
+    return status.spec if status and status.available else None
+
+
+def choices(engine: Engine) -> list[tuple[str, str]]:
+    """(title, role) of everything that can answer, the bare base first."""
+    adapters = engine.adapters.items()
+    return [(_BASE_TITLE, BARE), *((s.spec.title, name) for name, s in adapters if s.available)]
+
+
+def offered(engine: Engine, role: str | None) -> str:
+    """The role itself if this base has it, else the bare base."""
+    return role if role and spec(engine, role) else BARE
+
+
+def title(engine: Engine, role: str) -> str:
+    """How answers are labelled."""
+    adapter = spec(engine, role)
+    return adapter.title if adapter else "Base model"
+
+
+def sampling(engine: Engine, role: str) -> Sampling:
+    """The role's default sampling."""
+    adapter = spec(engine, role)
+    return adapter.sampling if adapter else Sampling()
+
+
+def about(engine: Engine, role: str) -> str:
+    """One sentence of HTML under the dropdown."""
+    adapter = spec(engine, role)
+    return html.escape(adapter.description if adapter else "The model as it is, with no role on top.")
+
+
+def unavailable(engine: Engine) -> str:
+    """HTML that lists the adapters that cannot be served, each with its reason; '' if there are none."""
+    rows = [
+        f"<li><b>{html.escape(s.spec.title)}</b>: {html.escape(s.reason or 'unknown reason')}</li>"
+        for s in engine.adapters.values()
+        if not s.available
+    ]
+    if not rows:
+        return ""
+    summary = "1 role is" if len(rows) == 1 else f"{len(rows)} roles are"
+    return f"<details><summary>{summary} not available</summary><ul>{''.join(rows)}</ul></details>"
