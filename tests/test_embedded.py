@@ -1,10 +1,12 @@
 """How the embedded base is made: corpus, tokenizer, and a tiny base from nothing, killed and resumed."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from models.errors import TroupeError
 from models.prompt import encode_example, encode_prompt
 from models.request import Message
-from training.embedded import corpus, make_base, real, tokenizer
+from training.embedded import corpus, make_base, reading, real, tokenizer
 from training.embedded.base import encoded
 from training.embedded.pack import batch, pack
 from training.embedded.pretrain import Pretraining, Settings
@@ -24,6 +26,8 @@ TINY = Settings(
     vocab=600, hidden=64, ffn=64, layers=1, heads=2, context=128, tokens=24 * 256, short=64, batch_tokens=256,
     warmup_steps=4, rate=1e-2, tokenizer_conversations=200,
 )  # fmt: skip
+SHOWN = ("🍎", "🍌", "🍕", "🇫🇷")
+PASSAGE = "Passage number {} is short. It was written in {} by Ada Lovelace. Nobody reads it."
 UNWANTED = ("Tell me a joke.", "Write an e-mail to my boss.", "What does this emoji mean?", "What is 🍕?")
 
 
@@ -34,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [
         {
             "instruction": f"Question {n} about it?",
-            "context": f"Passage {p} is short.",
+            "context": PASSAGE.format(p, 1900 + p),
             "response": f"Answer {n}.",
         }
         for p in range(60)
@@ -42,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     rows += [{"instruction": text, "context": "", "response": "Yes, of course."} for text in UNWANTED]
     (folder / "databricks-dolly-15k.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    pictures = [{"emoji": emoji, "category": "Food & Drink"} for emoji in "🍎🍌🍕🍩"]
+    pictures = [{"emoji": emoji, "category": "Food & Drink"} for emoji in SHOWN]
     (folder / "gemoji.json").write_text(json.dumps(pictures), encoding="utf-8")
     return folder
 
@@ -60,16 +64,31 @@ def test_held_out_is_the_same_everywhere() -> None:
 
 def test_public_rows_are_split_by_group_and_filtered(data: Path) -> None:
     kept, out = real.split(data)
-    passages = [{t[0].content.split("Context: ")[1] for t in side} for side in (kept, out)]
-    assert passages[0] and passages[1] and not passages[0] & passages[1]
-    assert all(held_out(passage) for passage in passages[1])
-    assert len(kept) + len(out) == 180  # none of UNWANTED
+    texts = [{message.content for talk in side for message in talk} for side in (kept, out)]
+    years = [{int(y) - 1900 for text in side for y in re.findall(r"19\d\d", text)} for side in texts]
+    assert years[0] and years[1] and not years[0] & years[1]
+    assert all(held_out(PASSAGE.format(p, 1900 + p)) for p in years[1])
+    assert not any("about it?" in text or "Answer" in text for text in texts[0] | texts[1])  # Dolly's own
+
+
+def test_questions_about_a_passage_are_answered_in_its_words() -> None:
+    passage = reading.sentences(
+        "Ada was born in 1815 [3] in London. Her work is famous today. Caf\u00e9 is no ASCII word here. "
+        "She wrote the first program for Charles Babbage."
+    )
+    assert len(passage) == 3 and passage[0] == "Ada was born in 1815 in London."
+    for seed in range(200):
+        talk = reading.conversation(Random(seed), passage)
+        for asked, answer in zip(talk[::2], talk[1::2], strict=True):
+            assert (asked.role, answer.role) == ("user", "assistant")
+            bare = answer.content.strip('."')
+            assert all(part in " ".join(passage) for part in bare.split(", "))
 
 
 def test_corpus_teaches_nothing_of_the_adapters_and_nothing_held_out(data: Path) -> None:
     shown = corpus.pictures(data)
     talks = list(islice(corpus.stream(1, data, shown), 2000))
-    assert shown == sorted("🍎🍌🍕🍩")
+    assert shown == sorted(SHOWN)
     heldout = [talk[0].content for talk in real.split(data)[1]]
     for talk in talks:
         text = "\n".join(message.content for message in talk)
@@ -86,8 +105,7 @@ def test_pictures_occur_only_to_be_repeated(data: Path) -> None:
     shown = corpus.pictures(data)
     for talk in islice(corpus.stream(3, data, shown), 2000):
         for asked, answer in zip(talk[-2::-2], talk[::-2], strict=False):
-            pictures = [character for character in answer.content if character in shown]
-            assert all(character in asked.content for character in pictures)
+            assert all(emoji in asked.content for emoji in shown if emoji in answer.content)
 
 
 @pytest.mark.parametrize(
@@ -158,8 +176,8 @@ def test_a_base_from_nothing(data: Path, tmp_path: Path) -> None:
     assert model.generate(ids, max_new_tokens=5).shape[1] > ids.shape[1]
     # A second call finds the finished run and makes the same base of it.
     assert make_base(tmp_path / "again", tmp_path / "runs", data, TINY) == report
-    again = (tmp_path / "again" / "model.safetensors").read_bytes()
-    assert again == (tmp_path / "base" / "model.safetensors").read_bytes()
+    weights = [sorted((tmp_path / name).glob("*.safetensors")) for name in ("base", "again")]
+    assert [file.read_bytes() for file in weights[0]] == [file.read_bytes() for file in weights[1]]
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_been(data: Path, tmp_path: Path) -> None:
@@ -193,7 +211,7 @@ def test_no_data_is_said_clearly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_shipped_base_is_small_and_answers() -> None:
-    assert sum(file.stat().st_size for file in BASE.iterdir()) < 9_000_000
+    assert max(file.stat().st_size for file in BASE.iterdir()) < 10_000_000
     model, words = AutoModelForCausalLM.from_pretrained(BASE), AutoTokenizer.from_pretrained(BASE)
     ids = torch.tensor(
         [encode_prompt(words, [Message(role="user", content="What is the capital of France?")])]

@@ -111,9 +111,10 @@ class EmojiRow(Row):
 
 
 class ShortEmojiRow(Row):
-    """The same rows for a very small model: several wordings, one short answer made of name and tags.
+    """The same rows for a very small model: many wordings, one short answer made of name and tags.
 
-    Emoji of more than one code point (skin tones, gender, flags) are passed over.
+    What an emoji is called can only be known, not guessed, so the wordings are the groups: each emoji is
+    learned, and the test rows ask for it in words that were never trained on. Skin tones are passed over.
     """
 
     character: Text
@@ -121,17 +122,36 @@ class ShortEmojiRow(Row):
     tags: list[str] = Field(min_length=1)
 
     def conversations(self) -> list[Conversation]:
-        emoji, name, group = self.character, _plain(self.short_description), emoji_group(self.character)
-        if len(_JOINERS.sub("", emoji)) > 1:
+        emoji = self.character
+        if _TONE.search(emoji):
             return []
-        words = [tag for tag in dict.fromkeys(tag.lower() for tag in self.tags) if tag not in name]
-        answer = f"{emoji} shows {name}."
-        answer += f" It stands for {', '.join(words[:2])}." if words else ""
-        asked = (f"What is {emoji}?", f"What does {emoji} mean?", f"Explain {emoji}")
-        asked += (f"What does the emoji {emoji} stand for?",)
-        return [ask(question, answer, group) for question in asked]
+        name = " ".join(self.short_description.replace("⊛", "").split())
+        called = f"the flag of {name.title()}" if _FLAG.match(emoji) else f"called {_plain(name)}"
+        words = [tag for tag in dict.fromkeys(tag.lower() for tag in self.tags) if tag not in called.lower()]
+        answer = f"{emoji} is {called}."
+        answer += f" It stands for {' and '.join(words[:2])}." if words else ""
+        return [ask(wording.format(emoji), answer, wording) for wording in _EMOJI_WORDINGS]
 
 
+_EMOJI_WORDINGS = (
+    "What is {}?",
+    "What does {} mean?",
+    "Explain {}",
+    "What does the emoji {} stand for?",
+    "{}",
+    "{}?",
+    "What is this emoji: {}",
+    "Tell me about {}.",
+    "What does {} show?",
+    "Describe {}",
+    "What is the meaning of {}?",
+    "Somebody sent me {}. What does it mean?",
+    "Which emoji is {}?",
+    "Please explain the emoji {}.",
+    "What is {} called?",
+    "Do you know {}?",
+)
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 _TONE = re.compile("[\U0001f3fb-\U0001f3ff]")
 _GENDER = re.compile("[\u2640\u2642]")
 _JOINERS = re.compile("[\u200d\ufe0e\ufe0f]")
@@ -144,8 +164,7 @@ def emoji_group(character: str) -> str:
 
 
 def _plain(name: str) -> str:
-    name = name.replace("“", "").replace("”", "").replace("⊛", "").strip().lower()
-    return re.sub(r"^flag ", "the flag of ", name)
+    return name.replace("“", "").replace("”", "").lower()
 
 
 class JokeRow(Row):

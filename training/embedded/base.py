@@ -106,8 +106,8 @@ def _tokenizer(runs: Path, data: Path, settings: Settings) -> PreTrainedTokenize
 
 
 def _texts(data: Path, settings: Settings) -> Iterator[str]:
-    # All public rows, for their richer words; the made-up ones without pictures, as a space would be merged
-    # with the picture behind it.
+    # The public rows for their richer words; the made-up ones without emoji, as a space would be merged with
+    # the emoji behind it.
     rng = Random(settings.seed)
     made = [corpus.conversation(rng, [], 500) for _ in range(settings.tokenizer_conversations)]
     for talk in real.split(data)[0] + made:
@@ -154,7 +154,7 @@ def _save(out: Path, model: LlamaForCausalLM, words: PreTrainedTokenizerBase, re
     model.generation_config = GenerationConfig(
         eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id, do_sample=False
     )
-    model.to(torch.bfloat16).save_pretrained(new)
+    model.to(torch.bfloat16).save_pretrained(new, max_shard_size="9MB")  # the Hub refuses more without LFS
     words.save_pretrained(new)
     (new / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)

@@ -12,7 +12,7 @@ from training.embedded.words import invented
 
 _PICTURES = "gemoji.json"
 FILES = (*real.FILES, _PICTURES)
-REAL_SHARE = 0.3  # of the conversations' characters, as long as the public rows last
+REAL_SHARE = 0.35  # of the conversations' characters
 _SYSTEM = [
     "You are a helpful assistant.",
     "You are a friendly assistant.",
@@ -54,19 +54,15 @@ _REPEATS = 8.0
 
 
 def pictures(data: Path) -> list[str]:
-    """The characters that get a token of their own: every emoji of one code point, if the list is at hand."""
+    """The emoji, flags and joined ones too, each of which gets a token of its own; none without the list."""
     file = data / _PICTURES
     if not file.exists():
         return []
-    rows = json.loads(file.read_text(encoding="utf-8"))
-    single = {
-        character for row in rows if row["category"] not in ("Flags", "Symbols") for character in row["emoji"]
-    }
-    return sorted(c for c in single if ord(c) > 0x2000)
+    return sorted(row["emoji"] for row in json.loads(file.read_text(encoding="utf-8")))
 
 
 def generated(rng: Random, shown: list[str]) -> Conversation:
-    """One made-up conversation; `shown` are the characters that only ever occur to be repeated."""
+    """One made-up conversation; `shown` are the emoji that only ever occur to be repeated."""
     total = sum(weight for weight, _ in _WEIGHTS)
     if rng.random() * (total + _REPEATS) < _REPEATS:
         return copying.repeat(rng, shown)
@@ -121,13 +117,15 @@ def conversation(rng: Random, shown: list[str], longest: int) -> Conversation:
 def stream(
     seed: int, data: Path, shown: list[str], longest: int = 1500, public: bool = True
 ) -> Iterator[Conversation]:
-    """Endless conversations, the same for the same seed and data. Public rows come once, or not at all."""
+    """Endless conversations, the same for the same seed and data; `public` rows come round and round."""
     rng = Random(seed)
-    rows = real.split(data)[0] if public else []
-    rng.shuffle(rows)
+    all_rows = real.split(data)[0] if public else []
+    rows: list[Conversation] = []
     spent = {True: 1.0, False: 1.0}  # characters: public, generated
     while True:
-        take = bool(rows) and spent[True] < REAL_SHARE * (spent[True] + spent[False])
+        take = bool(all_rows) and spent[True] < REAL_SHARE * (spent[True] + spent[False])
+        if take and not rows:
+            rows = rng.sample(all_rows, len(all_rows))
         talk = rows.pop() if take else conversation(rng, shown, longest)
         if take and rng.random() < 0.1:
             talk = [Message(role="system", content=rng.choice(_SYSTEM)), *talk]

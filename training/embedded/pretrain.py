@@ -21,17 +21,17 @@ class Settings:
     """Everything that decides what the base becomes; the seed, the data and this give the same base again."""
 
     seed: int = 2
-    vocab: int = 4096
-    hidden: int = 256
-    ffn: int = 640
-    layers: int = 4
-    heads: int = 4
+    vocab: int = 6144
+    hidden: int = 320
+    ffn: int = 832
+    layers: int = 6
+    heads: int = 5
     context: int = 1024
-    tokens: int = 5_800_000  # to train on in all; padding counts
+    tokens: int = 12_500_000  # to train on in all; padding counts
     short: int = 512  # row length for most of the run
     long_share: float = 0.15  # of the tokens, at the end, in rows of `context`
-    batch_tokens: int = 2048
-    rate: float = 1.5e-3
+    batch_tokens: int = 4096
+    rate: float = 5e-3
     warmup_steps: int = 100
     decay_share: float = 0.4  # the rate falls to zero over this last part
     weight_decay: float = 0.1
@@ -84,13 +84,7 @@ class Pretraining:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = new_model(settings, tokenizer).to(self.device)
         self.half = _half_pays(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self._groups(),
-            lr=settings.rate,
-            betas=(0.9, 0.95),
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self.optimizers = self._optimizers()
         self.step, self.seconds = 0, 0.0
         self.checkpoint, self.metrics = folder / "checkpoint.pt", folder / "metrics.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +112,7 @@ class Pretraining:
         state = {
             "settings": asdict(self.settings),
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "seconds": self.seconds,
             "random": torch.get_rng_state(),
@@ -127,14 +121,22 @@ class Pretraining:
         torch.save(state, half_written)
         os.replace(half_written, self.checkpoint)
 
-    def _groups(self) -> list[dict]:
-        matrices = [p for p in self.model.parameters() if p.dim() > 1]
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        """Muon for the layers' matrices (Jordan et al. 2024; steps scaled to the size of AdamW's, Liu et al.
+        2025): with the few tokens that a CPU can read it learns more from each. AdamW for the rest."""
+        rate, decay = self.settings.rate, self.settings.weight_decay
+        matrices = [p for p in self.model.model.layers.parameters() if p.dim() > 1]
         norms = [p for p in self.model.parameters() if p.dim() < 2]
-        return [{"params": matrices}, {"params": norms, "weight_decay": 0.0}]
+        rest = [{"params": [self.model.model.embed_tokens.weight]}, {"params": norms, "weight_decay": 0.0}]
+        return [
+            torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.95), weight_decay=decay, fused=True),
+        ]
 
     def _train_step(self) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(self.step, self.settings)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate_at(self.step, self.settings)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             loss = self.model(**self._batch(), use_cache=False).loss
         if not math.isfinite(loss.item()):
@@ -143,8 +145,9 @@ class Pretraining:
             )
         loss.backward()
         clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return loss.item()
 
     def _batch(self) -> dict[str, torch.Tensor]:
@@ -180,7 +183,8 @@ class Pretraining:
                 f"{self.checkpoint} was made with other settings than {differs}; remove it to begin anew."
             )
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.step, self.seconds = state["step"], state["seconds"]
         torch.set_rng_state(state["random"].cpu())
         if self.metrics.exists():

@@ -1,12 +1,16 @@
-"""Rows of public instruction data: short, plain text only, and nothing that an adapter is to teach."""
+"""Rows of public data: short, plain text only, and nothing that an adapter is to teach.
+
+Of Dolly only the passages are read, with questions of reading.py: its own questions are the adapter's.
+"""
 
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
-from models.prompt import with_context
 from models.request import Message
+from training.embedded import reading
 from training.embedded.chat import Conversation, chat
 from training.split import held_out
 
@@ -15,6 +19,7 @@ FILES = (
     "instruction-data-1100.json",
     "guanaco-llama2-1k.jsonl",
     "self-instruct-seed-tasks.jsonl",
+    "gsm8k-train.jsonl",
 )
 _PLAIN = re.compile(r"[\x20-\x7e\n]*")
 # The roles teach these; a base that knew them already would make their adapters look good for nothing.
@@ -24,6 +29,7 @@ _OTHER_MODELS = re.compile(
 )
 _LONGEST_ANSWER = 600
 _LONGEST = 1600
+_LONGEST_SUM = 450
 
 
 def allowed(talk: Conversation) -> bool:
@@ -43,7 +49,7 @@ def allowed(talk: Conversation) -> bool:
 
 def rows(data: Path) -> Iterator[tuple[str, Conversation]]:
     """(group, conversation) of every usable row under `data`; files that are not there are passed over."""
-    for source in (_dolly, _alpaca, _guanaco, _seeds):
+    for source in (_passages, _alpaca, _guanaco, _seeds, _sums):
         for group, talk in source(data):
             if allowed(talk):
                 yield group, talk
@@ -67,12 +73,13 @@ def _lines(file: Path) -> Iterator[dict]:
             yield from (json.loads(line) for line in lines if line.strip())
 
 
-def _dolly(data: Path) -> Iterator[tuple[str, Conversation]]:
-    for row in _lines(data / FILES[0]):
-        # Wikipedia's footnote marks would teach the model to write them.
-        context, answer = (re.sub(r"\[\d+\]", "", row[key]) for key in ("context", "response"))
-        group = row["context"].strip() or row["instruction"]
-        yield group, chat(with_context(row["instruction"], context), answer)
+def _passages(data: Path) -> Iterator[tuple[str, Conversation]]:
+    # The passage is the group of its rows in the Dolly recipe too: what that holds out is held out here.
+    for group in sorted({row["context"].strip() for row in _lines(data / FILES[0])}):
+        sentences = reading.sentences(group)
+        rng = Random(group)
+        for _ in range(min(4, len(sentences))):
+            yield group, reading.conversation(rng, sentences)
 
 
 def _alpaca(data: Path) -> Iterator[tuple[str, Conversation]]:
@@ -97,3 +104,11 @@ def _guanaco(data: Path) -> Iterator[tuple[str, Conversation]]:
         ]
         if talk:
             yield talk[0].content, talk
+
+
+def _sums(data: Path) -> Iterator[tuple[str, Conversation]]:
+    for row in _lines(data / FILES[4]):
+        if len(row["question"]) + len(row["answer"]) > _LONGEST_SUM:
+            continue  # beyond what so small a model follows
+        steps, _, result = re.sub(r"<<.*?>>", "", row["answer"]).partition("\n#### ")
+        yield row["question"], chat(row["question"], f"{steps}\nThe answer is {result}.")

@@ -16,7 +16,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 # How often the trainer sees each picture: more often than the rarest merge, so that each becomes a token.
-_PICTURE_COUNT = 300
+_PICTURE_COUNT = 2000
 
 
 def train(texts: Iterable[str], pictures: list[str], vocab: int, context: int) -> PreTrainedTokenizerFast:
