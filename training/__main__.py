@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
     evaluate = commands.add_parser("evaluate", help="losses at home and away, and what each role gets right")
     evaluate.add_argument("--base", help="a base of adapters.yaml (default: the one that starts)")
-    evaluate.add_argument("--count", type=int, default=100, help="rows and prompts per figure at most")
+    evaluate.add_argument("--count", type=_positive, help="rows or prompts per figure (default: all)")
+    evaluate.add_argument("--out", type=Path, help="folder of the report (default: runs/evaluation/BASE)")
+    evaluate.add_argument("--report", type=Path, metavar="JSON", help="show this report again")
+    evaluate.add_argument("--card", action="store_true", help="put figures and answers into the base's card")
+    evaluate.add_argument("--compare", nargs=2, type=Path, metavar="JSON", help="two reports side by side")
     evaluate.set_defaults(run=_evaluate)
     embedded = commands.add_parser("embedded", help="make the shipped base, then its adapters; resumable")
     embedded.add_argument("--only", choices=["base", "adapters"], help="one of the two steps")
@@ -69,12 +73,21 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from training.evaluate import evaluate
+    from training.report import Report, compared
 
+    if options.compare:
+        print("\n".join(compared(*(Report.load(path) for path in options.compare))))
+        return
     registry = Registry.load(options.adapters_file)
+    # the rest loads torch
+    from training.card import write_card
+    from training.evaluate import evaluate, write
+
     base = options.base or registry.default
-    RUNS.mkdir(exist_ok=True)
-    evaluate(registry, base, options.count, RUNS / f"evaluation-{base}.json")
+    report = Report.load(options.report) if options.report else evaluate(registry, base, options.count)
+    write(report, options.out or RUNS / "evaluation" / report.base)
+    if options.card:
+        print(f"Card: {write_card(report, registry)}")
 
 
 def _embedded(options: argparse.Namespace) -> None:
@@ -91,6 +104,12 @@ def _embedded(options: argparse.Namespace) -> None:
         recipe = Recipe.load(name).on("embedded")
         run, out = RUNS / "train" / "embedded" / name, _home(registry, "embedded") / name
         train(Job(recipe, "embedded", out, run, resume=True, again=False), registry)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 def _home(registry: Registry, base: str) -> Path:

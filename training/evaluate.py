@@ -1,112 +1,144 @@
-"""Evaluation of a base and its adapters: held-out loss at home and away, and the roles' oracles.
+"""Evaluation of a base and its adapters, with the weights as they are served.
 
-Losses are means per answer token in nats, with the weights as they are served (4-bit base, bf16 compute).
+Losses first; then in 4 bits and in 16 the perplexity of the bare base and what the oracles find. All answers
+are greedy and come from the engine.
 """
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from random import Random
 
-import torch
+from tqdm import tqdm
 
-from models.base import LoadedBase, load_base
+from models.base import load_base
 from models.engine import Engine
-from models.lora import AdapterBank
-from models.prompt import encode_example
 from models.registry import BARE, Registry
-from models.request import ChatRequest, Sampling
-from training.data import read_split
-from training.forms import Conversation
-from training.oracles import Oracle, oracles
-from training.recipe import Recipe
+from models.request import ChatRequest, Message, Sampling
+from training import intervals, losses, page
+from training.oracles import Oracle, oracles, prompts_for_the_base
+from training.probes import Measure
+from training.recipe import recipe_names
+from training.report import QUANTISATIONS, Answer, Figure, Quantisation, Report, summary
+
+_SHOWN = 20  # answers of each adapter, and of the bare base
+_BASE_TOKENS = 128  # of its answers that are shown
+Asked = tuple[dict[str, Figure], dict[str, list[Answer]]]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """How often an oracle found the answers right, with the adapter and without."""
-
-    role: str
-    title: str
-    probes: int
-    adapter: float
-    base: float
-
-
-def evaluate(registry: Registry, base: str, count: int, out: Path) -> None:
-    """Prints the report and writes it to `out` as JSON, with at most `count` rows or probes per figure."""
-    losses = _matrix(registry, base, count)
-    figures = []
-    engine = Engine(load_base(registry, base), registry)
-    try:
-        for oracle in oracles(base, count):
-            figures.append(_figure(engine, oracle))
-            print(_line(figures[-1]), flush=True)
-    finally:
-        engine.close()
-    report = {"base": base, "held_out_loss": losses, "oracles": [asdict(figure) for figure in figures]}
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-def _matrix(registry: Registry, name: str, count: int) -> dict[str, dict[str, float]]:
-    """loss[role whose rows are read][adapter that reads them], `base` among the adapters."""
-    base = load_base(registry, name)
-    bank = AdapterBank(base)
-    roles = [role for role, status in bank.load_all(registry).items() if status.available]
-    losses: dict[str, dict[str, float]] = {}
-    print("held-out loss; a row per role's test rows, a column per adapter")
-    print(" " * 10 + "".join(f"{reader:>10}" for reader in (BARE, *roles)))
-    for role in roles:
-        rows = _test_rows(base, role, count)
-        losses[role] = {reader: _loss(base, bank, reader, rows) for reader in (BARE, *roles)}
-        print(f"{role:<10}" + "".join(f"{loss:>10.3f}" for loss in losses[role].values()), flush=True)
-    return losses
-
-
-def _test_rows(base: LoadedBase, role: str, count: int) -> list[Conversation]:
-    recipe = Recipe.load(role).on(base.name)
-    rows = read_split(recipe).test
-    return Random(0).sample(rows, min(count, len(rows)))
-
-
-def _loss(base: LoadedBase, bank: AdapterBank, reader: str, rows: list[Conversation]) -> float:
-    total, tokens = 0.0, 0
-    with torch.inference_mode():
-        model = bank.apply(None if reader == BARE else reader)
-        for row in rows:
-            example = encode_example(base.tokenizer, row.messages)
-            ids = torch.tensor([example.ids[: base.context]], device=base.device)
-            learn = torch.tensor(example.mask[1 : base.context], dtype=torch.bool, device=base.device)
-            scores = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1)
-            chosen = scores.gather(1, ids[0, 1:, None])[learn]
-            total, tokens = total - float(chosen.sum()), tokens + int(learn.sum())
-    return total / tokens
-
-
-def _figure(engine: Engine, oracle: Oracle) -> Figure:
-    shares = [_share_right(engine, oracle, adapter) for adapter in (oracle.role, None)]
-    return Figure(oracle.role, oracle.title, len(oracle.probes), *shares)
-
-
-def _share_right(engine: Engine, oracle: Oracle, adapter: str | None) -> float:
-    sampling = Sampling(temperature=0, max_tokens=engine.adapters[oracle.role].spec.sampling.max_tokens)
-    right = 0
-    for probe, answer in zip(oracle.probes, _answers(engine, oracle, adapter, sampling), strict=True):
-        right += probe.right(answer)
-    return right / len(oracle.probes)
-
-
-def _answers(engine: Engine, oracle: Oracle, adapter: str | None, sampling: Sampling) -> Iterator[str]:
-    """In the oracle's order; a few are in the engine at a time."""
-    waiting = [engine.stream(ChatRequest(probe.messages, adapter, sampling)) for probe in oracle.probes[:8]]
-    for index in range(len(oracle.probes)):
-        yield "".join(chunk.text for chunk in waiting[index])
-        if index + 8 < len(oracle.probes):
-            waiting.append(engine.stream(ChatRequest(oracle.probes[index + 8].messages, adapter, sampling)))
-
-
-def _line(figure: Figure) -> str:
-    return (
-        f"{figure.role:<10}{figure.adapter:>6.0%} (base {figure.base:.0%}) of {figure.probes}: {figure.title}"
+def evaluate(registry: Registry, name: str, count: int | None) -> Report:
+    """Measures everything, with at most `count` rows or prompts per figure."""
+    roles = [role for role in registry.base(name).adapters if role in recipe_names()]
+    loss, advantage = losses.matrix(registry, name, roles, count)
+    perplexity, figures = {}, {}
+    answers: dict[str, list[Answer]] = {}
+    for quantisation, title in QUANTISATIONS.items():
+        base = load_base(_quantised(registry, name, quantisation), name)
+        perplexity[quantisation] = losses.perplexity(base, count)
+        asker = _Asker(Engine(base, registry), min(registry.limits.active, registry.limits.queue), title)
+        try:
+            figures[quantisation], shown = asker.ask(oracles(base, roles, count))
+            if not answers:
+                prompts = prompts_for_the_base(base, min(_SHOWN, count or _SHOWN), _BASE_TOKENS)
+                answers = {BARE: asker.shown(prompts, _BASE_TOKENS), **shown}
+        finally:
+            asker.engine.close()
+    return Report(
+        base=name,
+        model=f"{base.parameters:,} parameters, on {base.device.type}",
+        weights=base.hash,
+        limit=count,
+        loss=loss,
+        advantage=advantage,
+        perplexity=perplexity,
+        oracles=figures,
+        answers=answers,
     )
+
+
+def write(report: Report, out: Path) -> None:
+    """report.json and report.html in `out`, the summary on the terminal."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (out / "report.html").write_text(page.html(report), encoding="utf-8")
+    print("\n".join(summary(report)))
+    print(f"\nReport: {out / 'report.html'}")
+
+
+def _quantised(registry: Registry, name: str, quantisation: Quantisation) -> Registry:
+    base = registry.base(name).model_copy(update={"quantisation": quantisation})
+    return registry.model_copy(update={"bases": registry.bases | {name: base}})
+
+
+class _Asker:
+    """Puts prompts to an engine, `at_once` of them at a time, and shows how far it is."""
+
+    def __init__(self, engine: Engine, at_once: int, title: str):
+        self.engine = engine
+        self._at_once = at_once
+        self._title = title
+
+    def ask(self, asked: Iterator[Oracle]) -> Asked:
+        """(figures by name, some answers of each adapter)"""
+        figures: dict[str, Figure] = {}
+        answers: dict[str, list[list[Answer]]] = defaultdict(list)
+        for oracle in asked:
+            prompts = [probe.messages for probe in oracle.probes]
+            name = oracle.measures[0].name
+            both = [
+                list(self._answers(prompts, who, oracle.max_tokens, f"{name}, {who or BARE}"))
+                for who in (oracle.role, None)
+            ]
+            figures |= _figures(oracle, *both)
+            answers[oracle.role].append(_as_answers(prompts, both[0]))
+        return figures, {role: _evenly(found) for role, found in answers.items()}
+
+    def shown(self, prompts: list[tuple[Message, ...]], max_tokens: int) -> list[Answer]:
+        """Answers of the bare base."""
+        return _as_answers(prompts, self._answers(prompts, None, max_tokens, "answers to show"))
+
+    def _answers(
+        self, prompts: Sequence[tuple[Message, ...]], adapter: str | None, max_tokens: int, title: str
+    ) -> Iterator[str]:
+        """In the order of the prompts."""
+        sampling = Sampling(temperature=0, max_tokens=max_tokens)
+        requests = (ChatRequest(messages, adapter, sampling) for messages in prompts)
+        waiting = []
+        for request in tqdm(requests, desc=f"{self._title}: {title}", unit=" answers", total=len(prompts)):
+            waiting.append(self.engine.stream(request))
+            if len(waiting) == self._at_once:
+                yield "".join(chunk.text for chunk in waiting.pop(0))
+        for stream in waiting:
+            yield "".join(chunk.text for chunk in stream)
+
+
+def _figures(oracle: Oracle, adapter: list[str], base: list[str]) -> dict[str, Figure]:
+    scores = [
+        [probe.score(answer) for probe, answer in zip(oracle.probes, answers, strict=True)]
+        for answers in (adapter, base)
+    ]
+    return {
+        measure.name: _figure(oracle.role, measure, *([float(row[i]) for row in side] for side in scores))
+        for i, measure in enumerate(oracle.measures)
+    }
+
+
+def _figure(role: str, measure: Measure, adapter: list[float], base: list[float]) -> Figure:
+    estimate = intervals.mean if measure.graded else intervals.share
+    return Figure(
+        role=role,
+        title=measure.title,
+        floor=measure.floor,
+        lead=measure.lead,
+        adapter=estimate(adapter),
+        base=estimate(base),
+        difference=intervals.mean([a - b for a, b in zip(adapter, base, strict=True)]),
+    )
+
+
+def _as_answers(prompts: Sequence[tuple[Message, ...]], answers: Iterator[str] | list[str]) -> list[Answer]:
+    return [Answer(messages=asked, answer=came) for asked, came in zip(prompts, answers, strict=True)]
+
+
+def _evenly(found: list[list[Answer]]) -> list[Answer]:
+    """The first answers of each of a role's oracles: their prompts come in an order drawn by a seed."""
+    return [answer for answers in found for answer in answers[: _SHOWN // len(found)]]

@@ -1,0 +1,116 @@
+"""Held-out losses: each adapter on each role's test rows, and the bare base on general text."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from models.base import LoadedBase, load_base
+from models.errors import AdapterError
+from models.lora import AdapterBank
+from models.prompt import encode_example
+from models.registry import BARE, Registry
+from models.request import Message
+from training import intervals
+from training.data import read_split
+from training.embedded import real
+from training.intervals import Estimate
+from training.recipe import Recipe
+from training.sources import DataError
+
+_TOKENS_AT_ONCE = 2048
+Losses = dict[str, dict[str, Estimate]]  # role whose rows are read -> who reads them
+
+
+def matrix(registry: Registry, name: str, roles: list[str], count: int | None) -> tuple[Losses, Losses]:
+    """(loss per answer token, how much less the role's own adapter loses than the reader)."""
+    base = load_base(registry, name)
+    bank = AdapterBank(base)
+    for status in bank.load_all(registry).values():
+        if status.name in roles and not status.available:
+            raise AdapterError(f"Adapter {status.name!r} is unavailable: {status.reason}")
+    loss: Losses = {}
+    ahead: Losses = {}
+    for role in roles:
+        test = read_split(Recipe.load(role).on(name)).test
+        rows = [conversation.messages for conversation in _some(test, count)]
+        if not rows:
+            raise DataError(f"Role {role}: its recipe holds no rows out, so there is no loss to measure.")
+        read = {}
+        for reader in (BARE, *roles):
+            model = bank.apply(None if reader == BARE else reader)
+            read[reader] = _read(model, base, rows, f"loss on {role} rows, {reader}")
+        tokens = read[role][:, 1]
+        loss[role] = {reader: intervals.ratio(found[:, 0], tokens) for reader, found in read.items()}
+        # the same rows for both readers: their difference, row by row, has much less chance in it
+        ahead[role] = {
+            reader: intervals.ratio(found[:, 0] - read[role][:, 0], tokens)
+            for reader, found in read.items()
+            if reader != role
+        }
+    return loss, ahead
+
+
+def perplexity(base: LoadedBase, count: int | None) -> Estimate:
+    """Of a base without adapters, on all tokens of public conversations that no training has read."""
+    folder = os.environ.get("TROUPE_DATA", "")
+    talks = real.split(Path(folder))[1] if folder else []
+    if not talks:
+        raise DataError(
+            f"No text to measure perplexity on: TROUPE_DATA ({folder or 'not set'}) has to name a folder "
+            f"with {' or '.join(real.FILES)}."
+        )
+    rows = [tuple(talk) for talk in _some(talks, count)]
+    read = _read(base.model, base, rows, f"perplexity, {base.quantisation}", answers_only=False)
+    return intervals.perplexity(read[:, 0], read[:, 1])
+
+
+def _some(rows: list, count: int | None) -> list:
+    return Random(0).sample(rows, len(rows))[:count]
+
+
+@torch.inference_mode()
+def _read(
+    model: torch.nn.Module,
+    base: LoadedBase,
+    rows: list[tuple[Message, ...]],
+    title: str,
+    answers_only: bool = True,
+) -> np.ndarray:
+    """[row, (nats, tokens)] in the order of the rows; what goes beyond the context is not read."""
+    found = np.zeros((len(rows), 2))
+    examples = [encode_example(base.tokenizer, messages) for messages in rows]
+    with tqdm(total=len(rows), desc=title, unit=" rows") as bar:
+        for numbers in _batches([min(len(example.ids), base.context) for example in examples]):
+            width = min(max(len(examples[n].ids) for n in numbers), base.context)
+            ids = torch.zeros(len(numbers), width, dtype=torch.long)
+            learn, real_token = torch.zeros(2, len(numbers), width, dtype=torch.bool)
+            for row, n in enumerate(numbers):
+                length = min(len(examples[n].ids), width)
+                ids[row, :length] = torch.tensor(examples[n].ids[:length])
+                real_token[row, :length] = True
+                learn[row, :length] = torch.tensor(examples[n].mask[:length]) == 1
+            ids, real_token = ids.to(base.device), real_token.to(base.device)
+            scores = model(input_ids=ids, attention_mask=real_token).logits[:, :-1].float().log_softmax(-1)
+            chosen = scores.gather(-1, ids[:, 1:, None])[..., 0].double().cpu()
+            counted = (learn if answers_only else real_token.cpu())[:, 1:]
+            found[numbers, 0] = -(chosen * counted).sum(-1).numpy()
+            found[numbers, 1] = counted.sum(-1).numpy()
+            bar.update(len(numbers))
+    return found
+
+
+def _batches(lengths: list[int]) -> Iterator[list[int]]:
+    """Numbers of rows to read together: alike in length, and few enough for the logits of a large base."""
+    batch: list[int] = []
+    for n in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[n] > _TOKENS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(n)
+    if batch:
+        yield batch
