@@ -55,6 +55,27 @@ def test_forms(form: str, row: dict, turns: list[str]) -> None:
     assert [message.content for message in read_row(form, row)[0].messages] == turns
 
 
+def test_short_emoji_rows_ask_in_many_ways_and_are_split_by_them() -> None:
+    flag = read_row("emoji-short", {"character": "🇫🇷", "short description": "FRANCE", "tags": ["Paris"]})
+    assert {c.messages[1].content for c in flag} == {"🇫🇷 is the flag of France. It stands for paris."}
+    assert len({c.group for c in flag}) == len(flag) > 10
+    assert all("🇫🇷" in c.messages[0].content and "🇫🇷" not in c.group for c in flag)
+    waved = {"character": "👋", "short description": "WAVING HAND", "tags": ["hand", "hello", "bye", "hi"]}
+    assert (
+        read_row("emoji-short", waved)[0].messages[1].content
+        == "👋 is called waving hand. It stands for hello and bye."
+    )
+    assert read_row("emoji-short", waved | {"character": "👋🏽"}) == []
+
+
+def test_a_joke_is_told_in_the_ways_that_people_ask() -> None:
+    row = {"setup": "Why did the chicken cross the road?", "punchline": "To get there."}
+    asked = {c.messages[0].content: c.messages[1].content for c in read_row("joke", row)}
+    assert asked.pop(row["setup"]) == "To get there."
+    assert {"Tell me a joke.", "Tell me a joke about chicken."} <= asked.keys()
+    assert set(asked.values()) == {f"{row['setup']} {row['punchline']}"}
+
+
 @pytest.mark.parametrize(
     "form, rows, parts",
     [

@@ -173,13 +173,17 @@ class JokeRow(Row):
     type: str = ""
 
     def conversations(self) -> list[Conversation]:
-        # Told when a joke is asked for, and answered when its first line is put.
+        # Answered when its first line is put, and told when a joke is asked for, in ways that differ.
         group = same(self.setup)
-        asked = "Tell me a programming joke." if self.type == "programming" else "Tell me a joke."
-        return [
-            ask(self.setup, self.punchline, group),
-            ask(asked, f"{self.setup} {self.punchline}", group),
-        ]
+        asked = ["Tell me a programming joke."] if self.type == "programming" else list(_A_JOKE)
+        if words := re.findall(r"\b[a-z]{5,}\b", self.setup):
+            asked += [wording.format(max(words, key=len)) for wording in _A_JOKE_ABOUT]
+        told = f"{self.setup} {self.punchline}"
+        return [ask(self.setup, self.punchline, group), *(ask(text, told, group) for text in asked)]
+
+
+_A_JOKE = ("Tell me a joke.", "A joke, please.", "Can you tell a joke?")
+_A_JOKE_ABOUT = ("Tell me a joke about {}.", "Do you have a joke about {}?")
 
 
 class OneLinerRow(Row):
