@@ -31,12 +31,14 @@ def evaluate(registry: Registry, name: str, count: int | None) -> Report:
     loss, advantage = losses.matrix(registry, name, roles, count)
     perplexity, figures = {}, {}
     answers: dict[str, list[Answer]] = {}
+    asked: list[Oracle] = []
     for quantisation, title in QUANTISATIONS.items():
         base = load_base(_quantised(registry, name, quantisation), name)
         perplexity[quantisation] = losses.perplexity(base, count)
+        asked = asked or list(oracles(base, roles, count))
         asker = _Asker(Engine(base, registry), min(registry.limits.active, registry.limits.queue), title)
         try:
-            figures[quantisation], shown = asker.ask(oracles(base, roles, count))
+            figures[quantisation], shown = asker.ask(asked)
             if not answers:
                 prompts = prompts_for_the_base(base, min(_SHOWN, count or _SHOWN), _BASE_TOKENS)
                 answers = {BARE: asker.shown(prompts, _BASE_TOKENS), **shown}
@@ -77,7 +79,7 @@ class _Asker:
         self._at_once = at_once
         self._title = title
 
-    def ask(self, asked: Iterator[Oracle]) -> Asked:
+    def ask(self, asked: list[Oracle]) -> Asked:
         """(figures by name, some answers of each adapter)"""
         figures: dict[str, Figure] = {}
         answers: dict[str, list[list[Answer]]] = defaultdict(list)

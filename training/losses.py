@@ -1,7 +1,7 @@
 """Held-out losses: each adapter on each role's test rows, and the bare base on general text."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from models.base import LoadedBase, load_base
 from models.errors import AdapterError
 from models.lora import AdapterBank
-from models.prompt import encode_example
+from models.prompt import Example, encode_example
 from models.registry import BARE, Registry
 from models.request import Message
 from training import intervals
@@ -37,9 +37,9 @@ def matrix(registry: Registry, name: str, roles: list[str], count: int | None) -
     ahead: Losses = {}
     for role in roles:
         test = read_split(Recipe.load(role).on(name)).test
-        rows = [conversation.messages for conversation in _some(test, count)]
-        if not rows:
+        if not test:
             raise DataError(f"Role {role}: its recipe holds no rows out, so there is no loss to measure.")
+        rows = _encoded(base, [conversation.messages for conversation in _some(test, count)])
         read = {}
         for reader in (BARE, *roles):
             model = bank.apply(None if reader == BARE else reader)
@@ -64,7 +64,7 @@ def perplexity(base: LoadedBase, count: int | None) -> Estimate:
             f"No text to measure perplexity on: TROUPE_DATA ({folder or 'not set'}) has to name a folder "
             f"with {' or '.join(real.FILES)}."
         )
-    rows = [tuple(talk) for talk in _some(talks, count)]
+    rows = _encoded(base, _some(talks, count))
     read = _read(base.model, base, rows, f"perplexity, {base.quantisation}", answers_only=False)
     return intervals.perplexity(read[:, 0], read[:, 1])
 
@@ -73,27 +73,31 @@ def _some(rows: list, count: int | None) -> list:
     return Random(0).sample(rows, len(rows))[:count]
 
 
+def _encoded(base: LoadedBase, rows: Sequence[Sequence[Message]]) -> list[Example]:
+    """What goes beyond the context is cut."""
+    examples = (encode_example(base.tokenizer, messages) for messages in rows)
+    return [
+        Example(example.ids[: base.context], example.mask[: base.context])
+        for example in tqdm(examples, desc="tokens", unit=" rows", total=len(rows), leave=False)
+    ]
+
+
 @torch.inference_mode()
 def _read(
-    model: torch.nn.Module,
-    base: LoadedBase,
-    rows: list[tuple[Message, ...]],
-    title: str,
-    answers_only: bool = True,
+    model: torch.nn.Module, base: LoadedBase, examples: list[Example], title: str, answers_only: bool = True
 ) -> np.ndarray:
-    """[row, (nats, tokens)] in the order of the rows; what goes beyond the context is not read."""
-    found = np.zeros((len(rows), 2))
-    examples = [encode_example(base.tokenizer, messages) for messages in rows]
-    with tqdm(total=len(rows), desc=title, unit=" rows") as bar:
-        for numbers in _batches([min(len(example.ids), base.context) for example in examples]):
-            width = min(max(len(examples[n].ids) for n in numbers), base.context)
+    """[row, (nats, tokens)] in the order of the rows."""
+    found = np.zeros((len(examples), 2))
+    with tqdm(total=len(examples), desc=title, unit=" rows") as bar:
+        for numbers in _batches([len(example.ids) for example in examples]):
+            width = max(len(examples[n].ids) for n in numbers)
             ids = torch.zeros(len(numbers), width, dtype=torch.long)
             learn, real_token = torch.zeros(2, len(numbers), width, dtype=torch.bool)
             for row, n in enumerate(numbers):
-                length = min(len(examples[n].ids), width)
-                ids[row, :length] = torch.tensor(examples[n].ids[:length])
+                length = len(examples[n].ids)
+                ids[row, :length] = torch.tensor(examples[n].ids)
                 real_token[row, :length] = True
-                learn[row, :length] = torch.tensor(examples[n].mask[:length]) == 1
+                learn[row, :length] = torch.tensor(examples[n].mask) == 1
             ids, real_token = ids.to(base.device), real_token.to(base.device)
             scores = model(input_ids=ids, attention_mask=real_token).logits[:, :-1].float().log_softmax(-1)
             chosen = scores.gather(-1, ids[:, 1:, None])[..., 0].double().cpu()

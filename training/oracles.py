@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 
+from tqdm import tqdm
+
 from models.base import LoadedBase
 from models.prompt import encode_prompt
 from models.request import Message
@@ -34,7 +36,9 @@ def oracles(base: LoadedBase, roles: Sequence[str], count: int | None) -> Iterat
     for role in roles:
         longest = base.spec.adapter(role).sampling.max_tokens
         for measures, probes in probes_of(role, read_split(Recipe.load(role).on(base.name))):
-            fitting = [probe for probe in probes if _fits(base, probe.messages, longest)]
+            title = f"prompts, {measures[0].name}"
+            all_of_them = tqdm(probes, desc=title, unit=" prompts", leave=False)
+            fitting = [probe for probe in all_of_them if _fits(base, probe.messages, longest)]
             chosen = Random(f"{role} {measures[0].name}").sample(fitting, len(fitting))[:count]
             if not chosen:
                 raise DataError(f"Oracle '{measures[0].name}': no held-out prompt that fits this base.")

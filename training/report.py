@@ -43,7 +43,7 @@ class Figure(_Part):
         if self.floor is None:
             return "no floor"
         lead = f" and {100 * self.lead:+.0f} points" if self.lead else ""
-        return f"at least {self.floor:.0%}{lead}"
+        return f"at least {100 * self.floor:.0f} %{lead}"
 
 
 class Answer(_Part):
