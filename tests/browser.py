@@ -70,10 +70,11 @@ class Visitor:
 
     def role(self, title: str) -> None:
         """Put another role on, and wait until its description, sampling and fields have come."""
-        before = self.page.inner_text("#about-role")
+        about = "#about-role .prose"  # beside it Gradio keeps a hidden clock
+        before = self.page.inner_text(about)
         self.choose("#role", title)
         self.page.wait_for_function(
-            "text => document.querySelector('#about-role').innerText !== text", arg=before
+            "([about, text]) => document.querySelector(about).innerText !== text", arg=[about, before]
         )
 
     def say(self, text: str) -> None:

@@ -72,9 +72,8 @@ class Chat:
         )
 
     def as_role(self, role: str) -> Update:
-        """Updates that put a role on: its description, fields, examples and sampling."""
-        engine = self._stage.engine
-        return self.picker.show(engine, role) | self.box.show(engine, role) | self.controls.show(engine, role)
+        """Updates that put a role on."""
+        return self.picker.show(self._stage.engine, role) | self._settings_of(role)
 
     def wire(self) -> None:
         """Connect the events."""
@@ -87,12 +86,22 @@ class Chat:
             (self.window.retry, self._retry),
             (self.window.edit, self._edit),
             (self.go_on.click, self._continue),
-            (self.window.undo, self._undo),
-            (self.window.clear, self._clear),
         ):
-            event(handler, inputs, outputs, **HIDDEN)
+            # Gradio drops a second click on an event that has not ended, so the buttons come back after that
+            event(handler, inputs, outputs, **HIDDEN).then(
+                self._rest, None, [box.text, box.send_fields], **HIDDEN
+            )
+        self.window.undo(self._undo, inputs, outputs, **HIDDEN)
+        self.window.clear(self._clear, inputs, outputs, **HIDDEN)
         box.text.stop(self.stop, **HIDDEN)
-        self.picker.role.input(self.as_role, self.picker.role, self.parts, **HIDDEN)
+        # not `input`, which a dropdown also sends when one leaves it
+        self.picker.role.change(
+            self._chosen,
+            [self.picker.role, self.controls.role],
+            self.parts,
+            trigger_mode="always_last",
+            **HIDDEN,
+        )
         box.examples.click(
             lambda index, role: box.fill(self._stage.engine, role, index),
             [box.examples, self.picker.role],
@@ -100,7 +109,15 @@ class Chat:
             **HIDDEN,
         )
 
-    # The events. Each reads the browser's book, and yields updates while an answer grows.
+    # The events. Those that answer read the browser's book, and yield updates while an answer grows.
+
+    def _chosen(self, role: str, before: str) -> Update:
+        # the dropdown itself is left alone: it may have moved on
+        return self._settings_of(role) if role != before else gr.skip()
+
+    def _rest(self, request: gr.Request) -> Update:
+        busy = self._running.busy(request.session_hash or "")
+        return gr.skip() if busy else self.box.ready()
 
     def _send(self, values: Values, request: gr.Request) -> Iterator[Update]:
         text = self.box.typed(values)
@@ -112,7 +129,7 @@ class Chat:
 
     def _ask(self, values: Values, text: str, request: gr.Request, sent: bool) -> Iterator[Update]:
         if not text:
-            yield self._nothing()
+            yield gr.skip()  # a generator that yields no update at all makes Gradio set every output to null
             return
         before = Book.parse(values[self._shelf.book])
         turns = [*before.current.turns, Turn(role="user", text=text)]
@@ -128,7 +145,7 @@ class Chat:
         if before.current.cut_off:
             yield from self._answer(values, before, before.current.turns, request)
         else:
-            yield self._nothing()
+            yield gr.skip()
 
     def _edit(self, values: Values, event: gr.EditData, request: gr.Request) -> Iterator[Update]:
         before = Book.parse(values[self._shelf.book])
@@ -184,12 +201,10 @@ class Chat:
                 if step == 0:
                     # saved at the start too, so that a reload in mid-answer does not lose the question
                     update |= self._save(values, before.put(now.at_rest())) | self._banner.show()
-                # emptied twice: on a busy machine Gradio's page may put the old text back the first time
-                clear = bool(sent) and step < 2
+                    # emptied now and never later, when the next message may already be in it
+                    update |= self.box.writing(clear=bool(sent))
                 if now.turns[-1].finish:
-                    update |= self._save(values, before.put(now)) | self.box.ready(clear)
-                elif step < 2:
-                    update |= self.box.writing(clear)
+                    update |= self._save(values, before.put(now))
                 yield update
         except TroupeError as error:
             gr.Warning(html.escape(str(error)), title="No answer")
@@ -201,18 +216,22 @@ class Chat:
 
     def _as_before(self, values: Values, before: Book, text: str) -> Update:
         role = roles.offered(self._stage.engine, values[self.picker.role])
-        back = self.box.give_back(text) if text else self.box.ready()
         return (
             (self.as_role(role) if role != values[self.picker.role] else {})
             | self._show(before.current)
-            | back
+            | (self.box.give_back(text) if text else {})
             | self._save(values, before)
             | self._banner.show()
         )
 
-    def _nothing(self) -> Update:
-        # a generator that yields no update at all makes Gradio set every output to null
-        return {self.window: gr.skip()}
+    def _settings_of(self, role: str) -> Update:
+        """Updates of what a role brings: its description, fields, examples and sampling."""
+        engine = self._stage.engine
+        return (
+            self.picker.about_it(engine, role)
+            | self.box.show(engine, role)
+            | self.controls.show(engine, role)
+        )
 
     def _show(self, conversation: Conversation) -> Update:
         return {

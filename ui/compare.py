@@ -95,21 +95,21 @@ class Compare:
             self.parts,
             trigger_mode="once",
             **HIDDEN,
-        )
+        ).then(lambda: self._buttons(going=False), None, [self.start, self.stop], **HIDDEN)
         self.stop.click(self.stop_answers, **HIDDEN)
 
     def _compare(
         self, prompt: str, left: str, right: str, seed: int | None, request: gr.Request
     ) -> Iterator[Update]:
         if not prompt.strip():
-            yield self._buttons(going=False)
+            yield gr.skip()
             return
         engine = self._stage.engine
         try:
             streams = start_both(engine, prompt, (left, right), seed)
         except TroupeError as error:
             gr.Warning(html.escape(str(error)), title="No answers")
-            yield self._buttons(going=False) | self._offered((left, right))
+            yield self._offered((left, right))
             return
         labels = [roles.title(engine, role) for role in (left, right)]
         with self._running.hold(_key(request), *streams):
@@ -119,7 +119,6 @@ class Compare:
                     yield self.panes[which].show(labels[which], now)
                 else:
                     yield self._failed(self.panes[which], labels[which], now)
-            yield self._buttons(going=False)
 
     def stop_answers(self, request: gr.Request) -> None:
         """Stop both answers of this browser tab."""

@@ -45,9 +45,14 @@ class RolePicker:
         self.unavailable = gr.HTML(roles.unavailable(engine), elem_id="unavailable", render=False)
 
     def show(self, engine: Engine, role: str) -> Update:
-        """Updates for a role, on the base that is on now."""
+        """Updates that put a role on, on the base that is on now."""
+        return {self.role: gr.Dropdown(choices=roles.choices(engine), value=role)} | self.about_it(
+            engine, role
+        )
+
+    def about_it(self, engine: Engine, role: str) -> Update:
+        """Updates of what stands beside the dropdown."""
         return {
-            self.role: gr.Dropdown(choices=roles.choices(engine), value=role),
             self.about: gr.HTML(roles.about(engine, role)),
             self.unavailable: gr.HTML(roles.unavailable(engine)),
         }
@@ -61,7 +66,10 @@ class SamplingControls:
     """System prompt, sliders and seed; each role brings its own defaults."""
 
     def __init__(self, stage: Stage):
+        self._stage = stage
         self._longest = stage.registry.limits.max_tokens
+        # whose settings these are: in the browser they come a moment after the dropdown has changed
+        self.role = gr.Textbox(BARE, visible=False)
         self.system = gr.Textbox(
             label="System prompt", lines=2, max_lines=8, placeholder="None", elem_id="system"
         )
@@ -89,12 +97,15 @@ class SamplingControls:
             )
 
     def read(self, values: dict[Any, Any], role: str) -> Settings:
-        """The settings out of an event's values."""
+        """The settings out of an event's values; the role's own ones if it was sent before they came."""
         seed = values[self.seed]
+        sampling = {name: values[slider] for name, slider in self._sliders.items()}
+        if values[self.role] != role:
+            sampling = self._within(roles.sampling(self._stage.engine, role))
         return Settings(
             role=role,
             system=values[self.system] or "",
-            sampling=Sampling(**{name: values[slider] for name, slider in self._sliders.items()}),
+            sampling=Sampling(**sampling),
             seed=None if seed is None or seed < 0 else int(seed),
         )
 
@@ -104,13 +115,14 @@ class SamplingControls:
         default = self._within(roles.sampling(engine, role))
         written = {} if system is None else {"value": system}
         return {
+            self.role: role,
             self.system: gr.Textbox(placeholder=(adapter and adapter.system) or "None", **written),
             **{slider: gr.Slider(value=default[name]) for name, slider in self._sliders.items()},
         }
 
     @property
     def parts(self) -> list[Any]:
-        return [self.system, self.seed, *self._sliders.values()]
+        return [self.role, self.system, self.seed, *self._sliders.values()]
 
     def _within(self, sampling: Sampling) -> dict[str, float]:
         return sampling.model_dump() | {"max_tokens": min(sampling.max_tokens, self._longest)}

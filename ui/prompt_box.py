@@ -87,30 +87,22 @@ class PromptBox:
 
     def writing(self, clear: bool) -> Update:
         """While an answer comes: stop in the place of send, and an empty box if its text was sent."""
+        emptied = {"value": {"text": "", "files": []}} if clear else {}
         return {
-            self.text: gr.MultimodalTextbox(submit_btn=False, stop_btn=True, **_emptied(clear)),
+            self.text: gr.MultimodalTextbox(submit_btn=False, stop_btn=True, **emptied),
             self.send_fields: gr.Button(interactive=False),
         }
 
-    def ready(self, clear: bool = False) -> Update:
+    def ready(self) -> Update:
         """Send again; what has been typed meanwhile stays."""
         return {
-            self.text: gr.MultimodalTextbox(
-                submit_btn=True, stop_btn=False, interactive=True, **_emptied(clear)
-            ),
+            self.text: gr.MultimodalTextbox(submit_btn=True, stop_btn=False, interactive=True),
             self.send_fields: gr.Button(interactive=True),
         }
 
     def give_back(self, text: str) -> Update:
-        """Send again, with a text that could not be answered."""
-        value = {"text": text, "files": []}
-        return self.ready() | {
-            self.text: gr.MultimodalTextbox(value=value, submit_btn=True, stop_btn=False, interactive=True)
-        }
-
-
-def _emptied(clear: bool) -> dict[str, Any]:
-    return {"value": {"text": "", "files": []}} if clear else {}
+        """A text that could not be answered, or is to be written anew."""
+        return {self.text: gr.MultimodalTextbox(value={"text": text, "files": []})}
 
 
 def _fields(engine: Engine, role: str) -> list[str]:

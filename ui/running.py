@@ -60,6 +60,11 @@ class Running:
                     del self._streams[session]
                 self._changed.notify_all()
 
+    def busy(self, session: str) -> bool:
+        """Whether this tab is being given an answer."""
+        with self._changed:
+            return session in self._streams
+
     def stop(self, session: str, wait: float = 0.0) -> None:
         """Cancel what runs for this tab; with `wait`, return only when its last update has been sent."""
         with self._changed:
