@@ -113,9 +113,10 @@ def test_a_bad_adapter_is_unavailable_and_the_rest_go_on(
     sampling = Sampling(temperature=0, max_tokens=4)
     assert not engine.adapters["red"].available
     with pytest.raises(AdapterError, match=reason):
-        engine.stream(ChatRequest(question, "red", sampling))
+        engine.stream(ChatRequest(question, {"red": 1.0}, sampling))
     for other in (*names[1:], None):
-        assert list(engine.stream(ChatRequest(question, other, sampling)))[-1].usage.completion_tokens == 4
+        adapters = {other: 1.0} if other else {}
+        assert list(engine.stream(ChatRequest(question, adapters, sampling)))[-1].usage.completion_tokens == 4
     engine.close()
     with torch.inference_mode():
         # nothing of the refused one stays in the base
