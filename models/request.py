@@ -58,10 +58,10 @@ class Usage:
     completion_tokens: int
     context: int
     dropped_messages: int
-    cached_tokens: int = 0
     queue_seconds: float = 0.0
     first_token_seconds: float = 0.0
     tokens_per_second: float = 0.0
+    cached_tokens: int = 0
     batch: float = 0.0
 
 

@@ -14,7 +14,7 @@ from models.registry import Registry
 from models.request import ChatRequest, Message, Sampling
 from tests.tiny import make_registry, make_tokenizer
 
-REQUEST = ChatRequest((Message(role="user", content="Hello"),), None, Sampling(temperature=0, max_tokens=4))
+REQUEST = ChatRequest((Message(role="user", content="Hello"),), {}, Sampling(temperature=0, max_tokens=4))
 
 
 @pytest.mark.parametrize("quantisation", ["4bit", "8bit", "16bit"])
@@ -24,8 +24,8 @@ def test_every_precision_answers_with_and_without_an_adapter(
 ) -> None:
     registry = Registry.load(make_registry(tmp_path, arch, quantisation=quantisation))
     engine = Engine(load_base(registry, "tiny"), registry)
-    for adapter in (None, "red"):
-        chunks = list(engine.stream(ChatRequest(REQUEST.messages, adapter, REQUEST.sampling)))
+    for adapters in ({}, {"red": 1.0}):
+        chunks = list(engine.stream(ChatRequest(REQUEST.messages, adapters, REQUEST.sampling)))
         assert chunks[-1].usage.completion_tokens == 4
     assert f"{quantisation[:-3]}-bit" in engine.base.summary
     engine.close()
