@@ -1,7 +1,7 @@
 """AdapterBank: LoRA adapters that are resident beside one base, applied to each token as its request says.
 
 y = base(x) + sum of strength_i * B_i(A_i x), in float32 and for each request by itself: in a product with
-more rows it would be rounded otherwise, and an answer must not depend on its company. The base stays as it is.
+more rows it would be rounded otherwise, and no answer may depend on its company. The base stays as it is.
 """
 
 import logging
