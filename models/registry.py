@@ -66,6 +66,9 @@ class Base(_Entry):
     title: Text
     about: str = ""
     quantisation: Literal["4bit", "8bit", "16bit"] = "4bit"
+    head: Literal["4bit", "16bit"] = Field(
+        "4bit", description="of a 4-bit base: what turns states into words"
+    )
     context: int = Field(ge=16, description="tokens of prompt and answer together")
     template: str | None = Field(None, description="chat template file, where the tokenizer has none")
     adapters: dict[AdapterName, Adapter] = {}

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from bitsandbytes.nn import Linear4bit
 from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
@@ -118,3 +119,21 @@ def test_an_architecture_that_cannot_run_quantised_is_served_in_16_bits(
     assert "16-bit" in engine.base.summary
     assert "cannot run in 4bit" in caplog.text
     engine.close()
+
+
+def test_the_head_is_quantised_and_stays_so(tmp_path: Path) -> None:
+    file = make_registry(tmp_path)
+    registry = Registry.load(file)
+    entry = registry.base("tiny")
+    scores = {}
+    for head in ("16bit", "4bit"):
+        spec = entry.model_copy(update={"head": head})
+        base = load_base(registry.model_copy(update={"bases": {"tiny": spec}}), "tiny")
+        base.model.tie_weights()  # transformers calls it on many occasions
+        assert isinstance(base.model.get_output_embeddings(), Linear4bit) == (head == "4bit")
+        assert base.model.get_input_embeddings().weight.dtype == torch.bfloat16
+        engine = Engine(base, registry)
+        scores[head] = engine.score(REQUEST.messages, "Hello, world!").mean
+        engine.close()
+    assert scores["4bit"] != scores["16bit"]
+    assert scores["4bit"] == pytest.approx(scores["16bit"], abs=0.5)

@@ -184,6 +184,7 @@ def _base_entry(folder: Path, name: str, arch: str, adapters: Sequence[str]) -> 
         "title": f"Tiny {arch}",
         "about": "Random weights, for tests.",
         "quantisation": "4bit",
+        "head": "16bit",
         "context": CONTEXT,
         "adapters": {
             adapter: _adapter_entry(make_adapter(home, folder / f"{name}-{adapter}", seed), folder)
