@@ -267,7 +267,9 @@ class Engine:
 
     def _pieces(self, jobs: list[Job]) -> dict[Job, list[Piece]]:
         """What the next step computes: a token for each answer, and pages of prompts, first come first."""
+        # those of one mix side by side: the bank multiplies them together
         answering = [job for job in jobs if not job.work.reading]
+        answering.sort(key=lambda job: job.sequence.mix.salt)
         pieces = {job: job.work.pieces(1) for job in answering}
         budget = _READ_BESIDE if answering else _READ_ALONE
         for job in jobs:
