@@ -68,6 +68,9 @@ def _own_attention(model: PreTrainedModel, config: PreTrainedConfig) -> str:
     for feature in ("sliding_window", "attn_logit_softcapping", "attention_chunk_size"):
         if getattr(config, feature, None):
             return f"has {feature}"
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type")
+    if rope in ("dynamic", "longrope"):
+        return f"turns positions by the longest text in a batch ({rope})"
     kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     return f"has layers of {', '.join(sorted(kinds))}" if kinds else ""
 

@@ -135,7 +135,7 @@ def test_strength_runs_from_the_bare_base_to_more_than_the_adapter(engine: Engin
 def test_a_failing_step_ends_only_the_request_at_fault(engine: Engine) -> None:
     calm = [ChatRequest(SHORT, adapters, GREEDY) for adapters in ({}, {"red": 1.0})]
     right = [answer(engine, request) for request in calm]
-    real, blue = engine._forward, engine._bank.mix({"blue": 1.0}).salt
+    real, blue = engine._loop._forward, engine._bank.mix({"blue": 1.0}).salt
 
     def failing(model: object, bank: object, pieces: list[packed.Piece]) -> list[torch.Tensor]:
         if any(piece.sequence.mix.salt == blue and piece.start > 8 for piece in pieces):
@@ -143,12 +143,12 @@ def test_a_failing_step_ends_only_the_request_at_fault(engine: Engine) -> None:
             raise RuntimeError("planted")
         return real(model, bank, pieces)
 
-    engine._forward = failing
+    engine._loop._forward = failing
     streams = [engine.stream(request) for request in (*calm, ChatRequest(SHORT, {"blue": 1.0}, GREEDY))]
     with pytest.raises(EngineError, match="RuntimeError"):
         list(streams[2])
     assert ["".join(chunk.text for chunk in stream) for stream in streams[:2]] == right
-    engine._forward = real
+    engine._loop._forward = real
     assert answer(engine, ChatRequest(SHORT, {"blue": 1.0}, GREEDY))
     assert engine.counters.failed == 1
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_packed_takes_the_plain_path(tmp_path: Path) -> None:
     for arch, path in (("bloom", plain.forward), ("gpt2", packed.forward), ("qwen2", packed.forward)):
         registry = Registry.load(make_registry(tmp_path / arch, arch))
         engine = Engine(load_base(registry, "tiny"), registry)
-        assert engine._forward is path
+        assert engine._loop._forward is path
         requests = [
             ChatRequest(LONG, {name: 1.0}, SEEDED, seed) for name in ("red", "blue") for seed in (1, 2)
         ]
