@@ -152,6 +152,7 @@ def test_an_unfinished_answer_is_continued(engine: Engine) -> None:
     tokenizer = engine.base.tokenizer
     conversation = (*QUESTION, Message(role="assistant", content="The capital"))
     text, _ = collect(engine.stream(ChatRequest(conversation, {}, GREEDY)))
+    engine.close()  # the model is its alone until then
     begun = encode_prompt(tokenizer, QUESTION) + tokenizer.encode("The capital", add_special_tokens=False)
     ids = torch.tensor([begun])
     out = engine.base.model.generate(
