@@ -1,205 +1,154 @@
 """Engine: requests in, streams of text out. One thread owns the model; any number of callers may ask.
 
-Requests that run at the same time take turns token by token, each with a cache, a sampler and an adapter of
-its own, so nobody's answer depends on who else is served.
+Continuous batching (loop.py) of requests with any adapters; nobody's answer depends on who else is served
+(sequence.py, packed.py).
 """
 
 import logging
-import queue
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-
-import torch
+from pathlib import Path
 
 from models.base import LoadedBase
-from models.errors import AdapterError, Busy, EngineError, PromptError
-from models.generation import Clock, Generation
-from models.lora import AdapterBank, AdapterStatus
-from models.prompt import fit_prompt
-from models.registry import Registry
-from models.request import ChatRequest, Chunk, Message, Usage
+from models.counters import Snapshot
+from models.errors import AdapterError, PromptError, TroupeError
+from models.golden import GOLDEN_TOLERANCE, golden_answers
+from models.job import AnswerJob, ScoreJob, Stream
+from models.loop import Loop
+from models.lora import NOTHING, AdapterBank, AdapterStatus, Mix
+from models.prompt import encode_example, encode_prompt, fit_prompt
+from models.registry import Adapter, Registry
+from models.request import ChatRequest, Message, Score
 
 log = logging.getLogger(__name__)
 
-
-class _Job:
-    """A request in the engine's hands; the Stream outside holds the other end of `chunks`."""
-
-    def __init__(self, request: ChatRequest, prompt: list[int], dropped: int, limit: int):
-        self.request = request
-        self.prompt = prompt
-        self.dropped = dropped
-        self.limit = limit
-        self.clock = Clock()
-        self.generation: Generation | None = None
-        self.cancelled = threading.Event()
-        self.chunks: queue.SimpleQueue[Chunk | Exception] = queue.SimpleQueue()
-        self.done = False
-
-    def put(self, chunk: Chunk | Exception) -> None:
-        self.chunks.put(chunk)
-        self.done = isinstance(chunk, Exception) or chunk.finish is not None
-
-
-class Stream(Iterator[Chunk]):
-    """An answer as it is made. Dropping it, closing it or `cancel()` stops the work within one token."""
-
-    def __init__(self, job: _Job):
-        self._job = job
-        self._over = False
-
-    def __next__(self) -> Chunk:
-        if self._over:
-            raise StopIteration
-        item = self._job.chunks.get()
-        if isinstance(item, Exception):
-            self._over = True
-            raise item
-        self._over = item.finish is not None
-        return item
-
-    def cancel(self) -> None:
-        """Stop; what was made so far can still be read, and the last chunk says 'cancelled'."""
-        self._job.cancelled.set()
-
-    close = cancel
-
-    def __del__(self) -> None:
-        self.cancel()
+# What every adapter must answer at least a little otherwise than the bare base.
+_PROBE, _REPLY = (Message(role="user", content="Hello! What can you do?"),), "I can answer questions."
 
 
 class Engine:
-    """One base, its adapters, and the thread that runs them."""
+    """One base, its adapters, and the thread that runs them; if not `threaded`, reading a stream does."""
 
-    def __init__(self, base: LoadedBase, registry: Registry):
+    def __init__(self, base: LoadedBase, registry: Registry, threaded: bool = True):
         self.base = base
         self._limits = registry.limits
-        self._bank = AdapterBank(base)
-        self.adapters: dict[str, AdapterStatus] = self._bank.load_all(registry)
-        self._waiting: deque[_Job] = deque()
-        self._changed = threading.Condition()  # guards _waiting, _closed and _drain
-        self._active: list[_Job] = []
-        self._closed = False
-        self._drain = False
-        self._seconds_per_answer = 2.0
-        self._thread = threading.Thread(target=self._run, name=f"engine-{base.name}", daemon=True)
-        self._thread.start()
+        self._bank = AdapterBank(base, registry)
+        self._loop = Loop(base, self._bank, registry.limits, threaded)
+        self.adapters: dict[str, AdapterStatus] = {}
+        for name, spec in base.spec.adapters.items():
+            try:
+                self.add_adapter(name, spec)
+            except TroupeError as error:
+                log.warning("adapter %s is unavailable: %s", name, error)
 
     def stream(self, request: ChatRequest) -> Stream:
         """Start an answer. AdapterError, PromptError, Busy, EngineError come at once or from the stream."""
         if request.seed is not None and not -(2**63) <= request.seed < 2**63:
             raise PromptError(f"The seed {request.seed} is not valid: it must be a whole number of 64 bits.")
-        messages = self._messages(request.messages, self._adapter(request.adapter))
+        mix = self._mix(request.adapters)
+        messages = self._messages(request.messages, request.adapters)
         longest = min(request.sampling.max_tokens, self._limits.max_tokens)
         # room for an answer is kept, but never more than a quarter of the context
         room = self.base.context - min(longest, self.base.context // 4)
-        prompt, dropped = fit_prompt(self.base.tokenizer, messages, room)
-        job = _Job(
-            replace(request, messages=messages),
-            prompt,
-            dropped,
-            min(longest, self.base.context - len(prompt)),
-        )
-        with self._changed:
-            if self._closed:
-                raise EngineError("The engine is shutting down.")
-            waiting = len(self._waiting)
-            if waiting >= self._limits.queue:
-                raise Busy(waiting, 1 + self._seconds_per_answer * waiting / self._limits.active)
-            self._waiting.append(job)
-            self._changed.notify()
-        return Stream(job)
+        ids, dropped = fit_prompt(self.base.tokenizer, messages, room)
+        limit = min(longest, self.base.context - len(ids))
+        job = AnswerJob(replace(request, messages=messages), ids, mix, dropped, limit, self.base.context)
+        self._loop.submit(job)
+        return Stream(job, None if self._loop.threaded else self._loop.pump)
+
+    def score(
+        self, messages: Sequence[Message], continuation: str, adapters: Mapping[str, float] | None = None
+    ) -> Score:
+        """How likely the model answers `messages` with `continuation` and ends its turn. Errors as above."""
+        adapters = adapters or {}
+        return self._score(self._messages(messages, adapters), continuation, self._mix(adapters))
+
+    def add_adapter(self, name: str, spec: Adapter) -> None:
+        """Check an adapter, then offer it in place of any of that name; running requests keep what they have.
+
+        Raises AdapterError (or Busy), and lists it as unavailable with the reason.
+        """
+        try:
+            folder = self._bank.load(name, spec)
+            self._shake_hands(name, folder)
+        except TroupeError as error:
+            self._bank.remove(name)
+            self.adapters = self.adapters | {name: AdapterStatus(name, spec, str(error))}
+            raise
+        self.adapters = self.adapters | {name: AdapterStatus(name, spec)}
+
+    def remove_adapter(self, name: str) -> None:
+        """Offer it no more; running requests keep it to their end."""
+        self._known(name)
+        self.adapters = {other: status for other, status in self.adapters.items() if other != name}
+        self._bank.remove(name)
 
     @property
     def busy(self) -> int:
         """Requests that run or wait."""
-        return len(self._active) + len(self._waiting)
+        return self._loop.busy
+
+    @property
+    def counters(self) -> Snapshot:
+        """What was done since the start."""
+        return self._loop.counters.snapshot(self._bank.resident)
 
     def close(self, drain: bool = False) -> None:
         """Take no more requests; end those in flight with an EngineError, or with `drain` let them finish."""
-        with self._changed:
-            self._closed, self._drain = True, drain
-            self._changed.notify()
-        self._thread.join()
+        self._loop.close(drain)
 
-    def _adapter(self, name: str | None) -> AdapterStatus | None:
-        if name is None:
-            return None
+    def _known(self, name: str) -> AdapterStatus:
         if name not in self.adapters:
             raise AdapterError(
                 f"There is no adapter {name!r} on base {self.base.name!r}; there are "
                 f"{', '.join(self.adapters) or 'none'}."
             )
-        status = self.adapters[name]
-        if not status.available:
-            raise AdapterError(f"Adapter {name!r} is unavailable: {status.reason}")
-        return status
+        return self.adapters[name]
 
-    def _messages(self, messages: Sequence[Message], adapter: AdapterStatus | None) -> tuple[Message, ...]:
+    def _mix(self, adapters: Mapping[str, float]) -> Mix:
+        for name in adapters:
+            if reason := self._known(name).reason:
+                raise AdapterError(f"Adapter {name!r} is unavailable: {reason}")
+        return self._bank.mix(adapters)
+
+    def _messages(self, messages: Sequence[Message], adapters: Mapping[str, float]) -> tuple[Message, ...]:
         if not messages:
             raise PromptError("There are no messages.")
-        if adapter and adapter.spec.system and messages[0].role != "system":
-            return (Message(role="system", content=adapter.spec.system), *messages)
+        strongest = max(adapters, key=lambda name: adapters[name], default=None)
+        system = self._known(strongest).spec.system if strongest else None
+        if system and messages[0].role != "system":
+            return (Message(role="system", content=system), *messages)
         return tuple(messages)
 
-    # From here on: the engine's own thread.
-
-    def _run(self) -> None:
-        try:
-            with torch.inference_mode():
-                while self._admit():
-                    # one adapter after the other, so that each is switched to once a round
-                    for job in sorted(self._active, key=lambda job: job.request.adapter or ""):
-                        self._step(job)
-                    self._active = [job for job in self._active if not job.done]
-        except BaseException:
-            log.exception("the engine's thread died")
-            raise
-        finally:
-            with self._changed:
-                self._closed = True
-            self._end_all(EngineError("The engine was shut down before the answer was complete."))
-
-    def _admit(self) -> bool:
-        """Take waiting requests up to the limit, sleeping while there is nothing to do. False: shut down."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._active or self._waiting or self._closed)
-            for job in [job for job in self._waiting if job.cancelled.is_set()]:
-                self._waiting.remove(job)  # its place is free at once, not when its turn comes
-                job.put(Chunk("", "cancelled", Usage(len(job.prompt), 0, self.base.context, job.dropped)))
-            while self._waiting and len(self._active) < self._limits.active:
-                self._active.append(self._waiting.popleft())
-            if self._closed and not self._drain:
-                return False
-            return bool(self._active) or not self._closed
-
-    def _step(self, job: _Job) -> None:
-        try:
-            if job.generation is None:
-                job.generation = Generation(
-                    self.base, job.request, job.prompt, job.dropped, job.limit, job.clock
-                )
-            if job.cancelled.is_set():
-                job.put(job.generation.end("cancelled"))
-                return
-            for chunk in job.generation.step(self._bank.apply(job.request.adapter)):
-                job.put(chunk)
-        except Exception as error:
-            log.exception(
-                "a request failed (adapter %s, %d prompt tokens)", job.request.adapter, len(job.prompt)
+    def _score(self, messages: Sequence[Message], continuation: str, mix: Mix) -> Score:
+        prompt = encode_prompt(self.base.tokenizer, messages)
+        whole = [*messages, Message(role="assistant", content=continuation)]
+        example = encode_example(self.base.tokenizer, whole)
+        if len(example.ids) > self.base.context:
+            raise PromptError(
+                f"The text is {len(example.ids)} tokens long; this base has room for {self.base.context}."
             )
-            if isinstance(error, torch.cuda.OutOfMemoryError):
-                torch.cuda.empty_cache()
-            kind = type(error).__name__
-            job.put(EngineError(f"The model failed on this request: {kind}. Details are in the log."))
-        if job.done and job.clock.last:
-            self._seconds_per_answer += 0.1 * (job.clock.last - job.clock.started - self._seconds_per_answer)
+        mask = [0] * len(prompt) + example.mask[len(prompt) :]
+        job = ScoreJob(example.ids, mask, mix)
+        self._loop.submit(job)
+        while not self._loop.threaded and not job.done:
+            self._loop.pump()
+        return job.result.result()
 
-    def _end_all(self, error: EngineError) -> None:
-        with self._changed:
-            left = [job for job in (*self._active, *self._waiting) if not job.done]
-            self._active, self._waiting = [], deque()
-        for job in left:
-            job.put(error)
+    def _shake_hands(self, name: str, folder: Path) -> None:
+        """An adapter that changes nothing is refused; one that is not as it was trained is warned of."""
+        mix = self._bank.mix({name: 1.0})
+        try:
+            with_it, without = (self._score(_PROBE, _REPLY, m).logprobs for m in (mix, NOTHING))
+        except PromptError as error:
+            log.warning("adapter %s is not tried out: %s", name, error)
+            return
+        if with_it == without:
+            raise AdapterError("it has no effect: with it the base answers as without.")
+        for golden in golden_answers(folder):
+            found = self._score(golden.messages, golden.answer, mix).mean
+            if abs(found - golden.logprob) > GOLDEN_TOLERANCE:
+                log.warning(
+                    "adapter %s is not as it was trained: log-likelihood of %r %.2f per token, not %.2f",
+                    name, golden.answer[:40], found, golden.logprob,
+                )  # fmt: skip

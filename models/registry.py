@@ -66,6 +66,9 @@ class Base(_Entry):
     title: Text
     about: str = ""
     quantisation: Literal["4bit", "8bit", "16bit"] = "4bit"
+    head: Literal["4bit", "16bit"] = Field(
+        "4bit", description="of a 4-bit base: what turns states into words"
+    )
     context: int = Field(ge=16, description="tokens of prompt and answer together")
     template: str | None = Field(None, description="chat template file, where the tokenizer has none")
     adapters: dict[AdapterName, Adapter] = {}
@@ -96,6 +99,8 @@ class Limits(_Entry):
     queue: int = Field(64, ge=1, description="requests that may wait")
     active: int = Field(8, ge=1, description="requests that are answered at the same time")
     max_tokens: int = Field(1024, ge=1, description="of one answer")
+    adapter_megabytes: int = Field(4096, ge=1, description="of adapters in memory; more are read when used")
+    cache_megabytes: int = Field(512, ge=1, description="of finished chats kept, so that they go on at once")
     switch_base: bool = Field(True, description="whether the page may load another base for everybody")
 
 

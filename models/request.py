@@ -1,6 +1,7 @@
 """What goes into the engine and what comes out of it: plain frozen values, no behaviour."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,10 +33,14 @@ class Sampling(BaseModel):
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One answer wanted. `adapter` None is the bare base; an assistant message at the end is continued."""
+    """One answer wanted. An assistant message at the end is continued.
+
+    `adapters` maps names to strengths from 0 to 1.5, several for a blend; none is the bare base. Equal seeds
+    draw the same noise, so that answers of several roles can be compared.
+    """
 
     messages: tuple[Message, ...]
-    adapter: str | None = None
+    adapters: Mapping[str, float] = field(default_factory=dict)
     sampling: Sampling = Sampling()
     seed: int | None = None
     stop: tuple[str, ...] = ()
@@ -43,7 +48,11 @@ class ChatRequest:
 
 @dataclass(frozen=True)
 class Usage:
-    """What an answer cost, in wall time; `tokens_per_second` is of decoding, after the first token."""
+    """What an answer cost, in wall time; `tokens_per_second` is of decoding, after the first token.
+
+    `cached_tokens` of the prompt were known from an earlier request; `batch` is how many requests shared a
+    step, on average.
+    """
 
     prompt_tokens: int
     completion_tokens: int
@@ -52,6 +61,8 @@ class Usage:
     queue_seconds: float = 0.0
     first_token_seconds: float = 0.0
     tokens_per_second: float = 0.0
+    cached_tokens: int = 0
+    batch: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,3 +72,17 @@ class Chunk:
     text: str
     finish: FinishReason | None = None
     usage: Usage | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """How likely a continuation is: its token ids, the end of the turn among them, and a log-probability
+    (natural, before any warping) for each."""
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Per token."""
+        return sum(self.logprobs) / len(self.logprobs)

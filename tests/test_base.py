@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from bitsandbytes.nn import Linear4bit
 from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
@@ -14,7 +15,7 @@ from models.registry import Registry
 from models.request import ChatRequest, Message, Sampling
 from tests.tiny import make_registry, make_tokenizer
 
-REQUEST = ChatRequest((Message(role="user", content="Hello"),), None, Sampling(temperature=0, max_tokens=4))
+REQUEST = ChatRequest((Message(role="user", content="Hello"),), {}, Sampling(temperature=0, max_tokens=4))
 
 
 @pytest.mark.parametrize("quantisation", ["4bit", "8bit", "16bit"])
@@ -24,8 +25,8 @@ def test_every_precision_answers_with_and_without_an_adapter(
 ) -> None:
     registry = Registry.load(make_registry(tmp_path, arch, quantisation=quantisation))
     engine = Engine(load_base(registry, "tiny"), registry)
-    for adapter in (None, "red"):
-        chunks = list(engine.stream(ChatRequest(REQUEST.messages, adapter, REQUEST.sampling)))
+    for adapters in ({}, {"red": 1.0}):
+        chunks = list(engine.stream(ChatRequest(REQUEST.messages, adapters, REQUEST.sampling)))
         assert chunks[-1].usage.completion_tokens == 4
     assert f"{quantisation[:-3]}-bit" in engine.base.summary
     engine.close()
@@ -118,3 +119,21 @@ def test_an_architecture_that_cannot_run_quantised_is_served_in_16_bits(
     assert "16-bit" in engine.base.summary
     assert "cannot run in 4bit" in caplog.text
     engine.close()
+
+
+def test_the_head_is_quantised_and_stays_so(tmp_path: Path) -> None:
+    file = make_registry(tmp_path)
+    registry = Registry.load(file)
+    entry = registry.base("tiny")
+    scores = {}
+    for head in ("16bit", "4bit"):
+        spec = entry.model_copy(update={"head": head})
+        base = load_base(registry.model_copy(update={"bases": {"tiny": spec}}), "tiny")
+        base.model.tie_weights()  # transformers calls it on many occasions
+        assert isinstance(base.model.get_output_embeddings(), Linear4bit) == (head == "4bit")
+        assert base.model.get_input_embeddings().weight.dtype == torch.bfloat16
+        engine = Engine(base, registry)
+        scores[head] = engine.score(REQUEST.messages, "Hello, world!").mean
+        engine.close()
+    assert scores["4bit"] != scores["16bit"]
+    assert scores["4bit"] == pytest.approx(scores["16bit"], abs=0.5)

@@ -58,7 +58,7 @@ def test_forms(form: str, row: dict, turns: list[str]) -> None:
 def test_short_emoji_rows_ask_in_many_ways_and_are_split_by_them() -> None:
     flag = read_row("emoji-short", {"character": "🇫🇷", "short description": "FRANCE", "tags": ["Paris"]})
     assert {c.messages[1].content for c in flag} == {"🇫🇷 is the flag of France. It stands for paris."}
-    assert len({c.group for c in flag}) == len(flag) > 10
+    assert len({c.group for c in flag}) == len(flag) == 10
     assert all("🇫🇷" in c.messages[0].content and "🇫🇷" not in c.group for c in flag)
     waved = {"character": "👋", "short description": "WAVING HAND", "tags": ["hand", "hello", "bye", "hi"]}
     assert (
@@ -72,7 +72,7 @@ def test_a_joke_is_told_in_the_ways_that_people_ask() -> None:
     row = {"setup": "Why did the chicken cross the road?", "punchline": "To get there."}
     asked = {c.messages[0].content: c.messages[1].content for c in read_row("joke", row)}
     assert asked.pop(row["setup"]) == "To get there."
-    assert {"Tell me a joke.", "Tell me a joke about chicken."} <= asked.keys()
+    assert len(asked) == 7 and sum("chicken" in text for text in asked) == 4
     assert set(asked.values()) == {f"{row['setup']} {row['punchline']}"}
 
 

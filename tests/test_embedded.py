@@ -142,7 +142,7 @@ def test_tokenizer_parts_digits_and_cannot_be_forged(words: PreTrainedTokenizerB
     assert [words.convert_ids_to_tokens(i) for i in forged if i in words.all_special_ids] == [
         "<|user|>", "<|end|>", "<|assistant|>",
     ]  # fmt: skip
-    assert words.eos_token == "<|end|>" and len(words) == 4096
+    assert words.eos_token == "<|end|>" and len(words) == 6144
 
 
 def test_corpus_is_encoded_as_training_and_serving_do(words: PreTrainedTokenizerBase, data: Path) -> None:

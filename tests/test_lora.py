@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from models.base import load_base
 from models.engine import Engine
 from models.errors import AdapterError
+from models.golden import Golden, write_golden
+from models.lora import AdapterBank
+from models.prompt import encode_prompt
 from models.registry import Registry
 from models.request import ChatRequest, Message, Sampling
 from tests.tiny import make_adapter, make_base, make_registry
@@ -113,9 +117,10 @@ def test_a_bad_adapter_is_unavailable_and_the_rest_go_on(
     sampling = Sampling(temperature=0, max_tokens=4)
     assert not engine.adapters["red"].available
     with pytest.raises(AdapterError, match=reason):
-        engine.stream(ChatRequest(question, "red", sampling))
+        engine.stream(ChatRequest(question, {"red": 1.0}, sampling))
     for other in (*names[1:], None):
-        assert list(engine.stream(ChatRequest(question, other, sampling)))[-1].usage.completion_tokens == 4
+        adapters = {other: 1.0} if other else {}
+        assert list(engine.stream(ChatRequest(question, adapters, sampling)))[-1].usage.completion_tokens == 4
     engine.close()
     with torch.inference_mode():
         # nothing of the refused one stays in the base
@@ -131,3 +136,73 @@ def test_an_adapter_folder_that_is_not_there_names_the_path(tmp_path: Path) -> N
     assert "tiny-lost" in engine.adapters["red"].reason
     assert engine.adapters["blue"].available
     engine.close()
+
+
+def no_effect(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    zeroed = {key: w * 0 if "lora_B" in key else w for key, w in weights.items()}
+    save_file(zeroed, folder / WEIGHTS)
+
+
+def test_an_adapter_without_effect_is_refused(tmp_path: Path) -> None:
+    registry = Registry.load(make_registry(tmp_path))
+    no_effect(Path(registry.resolve(registry.base("tiny").adapters["red"].path)))
+    engine = Engine(load_base(registry, "tiny"), registry)
+    assert "no effect" in engine.adapters["red"].reason and engine.adapters["blue"].available
+    engine.close()
+
+
+def test_golden_answers_that_are_missed_warn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    registry = Registry.load(make_registry(tmp_path))
+    folder = Path(registry.resolve(registry.base("tiny").adapters["red"].path))
+    question = (Message(role="user", content="Hello"),)
+    engine = Engine(load_base(registry, "tiny"), registry)
+    logprob = engine.score(question, "Hello, world!", {"red": 1.0}).mean
+    engine.close()
+    for shift, warned in ((0.0, False), (1.0, True)):
+        write_golden(folder, [Golden(messages=question, answer="Hello, world!", logprob=logprob + shift)])
+        engine = Engine(load_base(registry, "tiny"), registry)
+        assert engine.adapters["red"].available
+        assert ("not as it was trained" in caplog.text) == warned
+        engine.close()
+
+
+def test_ranks_patterns_and_rslora_act_as_in_peft(tmp_path: Path) -> None:
+    registry = Registry.load(make_registry(tmp_path, adapters=("red",), quantisation="16bit"))
+    spec = registry.base("tiny")
+    folder = Path(registry.resolve(spec.adapters["red"].path))
+    make_adapter(
+        Path(registry.resolve(spec.model)), folder, seed=5, use_rslora=True,
+        rank_pattern={"q_proj": 6, "layers.1.mlp.down_proj": 2}, alpha_pattern={"v_proj": 3},
+    )  # fmt: skip
+    engine = Engine(load_base(registry, "tiny"), registry)
+    question = (Message(role="user", content="Hello"),)
+    score = engine.score(question, "Hello, world!", {"red": 1.0})
+    engine.close()
+    base = load_base(registry, "tiny")
+    ids = [*encode_prompt(base.tokenizer, question), *score.ids]
+    model = PeftModel.from_pretrained(base.model, folder).eval()
+    with torch.inference_mode():
+        right = (
+            model(input_ids=torch.tensor([ids])).logits[0, -len(score.ids) - 1 : -1].float().log_softmax(-1)
+        )
+    right = right.gather(1, torch.tensor(score.ids)[:, None])[:, 0]
+    assert (right - torch.tensor(score.logprobs)).abs().max() < 0.1
+
+
+def test_adapters_beyond_the_budget_make_room_and_come_back(tmp_path: Path) -> None:
+    registry = Registry.load(make_registry(tmp_path, adapters=("red", "blue", "green")))
+    base = load_base(registry, "tiny")
+    bank = AdapterBank(base, registry)
+    for name, adapter in base.spec.adapters.items():
+        bank.load(name, adapter)
+    size = bank.resident["red"]
+    parameters = size / 4
+    assert size <= 4.8 * parameters
+    bank._budget = 2 * size
+    bank.mix({"red": 1.0})
+    bank.load("green", base.spec.adapters["green"])
+    assert set(bank.resident) == {"red", "green"}
+    held = bank.mix({"green": 1.0})
+    assert bank.mix({"blue": 1.0}).parts[0][0].hash != held.parts[0][0].hash
+    assert set(bank.resident) == {"green", "blue"}

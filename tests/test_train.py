@@ -16,6 +16,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.base import load_base
+from models.engine import Engine
+from models.golden import GOLDEN_TOLERANCE, golden_answers
 from models.registry import Registry
 from tests.tiny import make_registry
 from training.__main__ import ROOT, main
@@ -84,11 +86,24 @@ def test_it_learns_and_plain_peft_loads_it(home: Path, adapter: Path) -> None:
     assert tuned == pytest.approx(loss["adapter"], abs=0.15)
 
 
+def test_golden_answers_are_as_likely_when_it_is_served(home: Path, adapter: Path) -> None:
+    registry = Registry.load(home / "adapters.yaml")
+    engine = Engine(load_base(registry, "tiny"), registry)
+    left = golden_answers(adapter)
+    assert len(left) == 4
+    for golden in left:
+        served = engine.score(golden.messages, golden.answer, {"colours": 1.0}).mean
+        assert served == pytest.approx(golden.logprob, abs=0.05)
+        assert abs(engine.score(golden.messages, golden.answer).mean - golden.logprob) > GOLDEN_TOLERANCE
+    engine.close()
+
+
 def test_the_folder_says_what_it_is_and_nothing_of_this_machine(home: Path, adapter: Path) -> None:
     names = {path.name for path in adapter.iterdir()}
     assert names == {
         "adapter_model.safetensors",
         "adapter_config.json",
+        "golden.json",
         "recipe.yaml",
         "training.json",
         "README.md",

@@ -124,10 +124,12 @@ def make_adapter(
     r: int = 4,
     alpha: int = 8,
     targets: Sequence[str] | str | None = None,
+    **config: Any,
 ) -> Path:
     """A random LoRA on `targets` (all linear layers if None) with a clear effect, as PEFT saves it."""
     base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
-    config = LoraConfig(
+    lora = LoraConfig(
+        **config,
         r=r,
         lora_alpha=alpha,
         target_modules="all-linear" if targets is None else targets,
@@ -136,7 +138,7 @@ def make_adapter(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = get_peft_model(base, config)
+        model = get_peft_model(base, lora)
         for name, weight in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(weight, std=0.3)
@@ -182,6 +184,7 @@ def _base_entry(folder: Path, name: str, arch: str, adapters: Sequence[str]) -> 
         "title": f"Tiny {arch}",
         "about": "Random weights, for tests.",
         "quantisation": "4bit",
+        "head": "16bit",
         "context": CONTEXT,
         "adapters": {
             adapter: _adapter_entry(make_adapter(home, folder / f"{name}-{adapter}", seed), folder)

@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict
 
 from models.base import LoadedBase, template_hash
+from models.golden import Golden, write_golden
 from models.registry import Adapter, Registry
 from training.data import Split
 from training.recipe import Recipe
@@ -95,7 +96,14 @@ class Report:
         }
 
 
-def save_adapter(model: PeftModel, folder: Path, recipe: Recipe, base: LoadedBase, report: Report) -> None:
+def save_adapter(
+    model: PeftModel,
+    folder: Path,
+    recipe: Recipe,
+    base: LoadedBase,
+    report: Report,
+    golden: list[Golden],
+) -> None:
     """Write the whole folder; who reads meanwhile sees the old one or the new one, hardly ever neither."""
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -108,6 +116,7 @@ def save_adapter(model: PeftModel, folder: Path, recipe: Recipe, base: LoadedBas
     details = report.to_json(recipe, base)
     (new / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     (new / _FILE).write_text(json.dumps(details, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_golden(new, golden)
     (new / "README.md").write_text(_card(recipe, details), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(new, folder)

@@ -103,7 +103,8 @@ class _Asker:
     ) -> Iterator[str]:
         """In the order of the prompts."""
         sampling = Sampling(temperature=0, max_tokens=max_tokens)
-        requests = (ChatRequest(messages, adapter, sampling) for messages in prompts)
+        adapters = {adapter: 1.0} if adapter else {}
+        requests = (ChatRequest(messages, adapters, sampling) for messages in prompts)
         waiting = []
         for request in tqdm(requests, desc=f"{self._title}: {title}", unit=" answers", total=len(prompts)):
             waiting.append(self.engine.stream(request))

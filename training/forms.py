@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from random import Random
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -130,7 +131,8 @@ class ShortEmojiRow(Row):
         words = [tag for tag in dict.fromkeys(tag.lower() for tag in self.tags) if tag not in called.lower()]
         answer = f"{emoji} is {called}."
         answer += f" It stands for {' and '.join(words[:2])}." if words else ""
-        return [ask(wording.format(emoji), answer, wording) for wording in _EMOJI_WORDINGS]
+        wordings = Random(emoji).sample(_EMOJI_WORDINGS, _EMOJI_ASKED)
+        return [ask(wording.format(emoji), answer, wording) for wording in wordings]
 
 
 _EMOJI_WORDINGS = (
@@ -150,7 +152,22 @@ _EMOJI_WORDINGS = (
     "Please explain the emoji {}.",
     "What is {} called?",
     "Do you know {}?",
+    "My sister wrote {} to me. What is that?",
+    "I saw {} in a message. What does it say?",
+    "Our teacher put {} under a text. What could that be?",
+    "There is {} at the end of the line. Explain it.",
+    "He answered with {} and nothing else. What did he mean?",
+    "Look: {}. What might this be?",
+    "Why would people use {}?",
+    "When do people write {}?",
+    "How do you read {}?",
+    "Can you say what {} stands for?",
+    "What do we see in {}?",
+    "I do not understand {}. Help me.",
+    "Name this: {}",
+    "Give me the name of {}.",
 )
+_EMOJI_ASKED = 10  # of them for each emoji, so that one epoch is short
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 _TONE = re.compile("[\U0001f3fb-\U0001f3ff]")
 _GENDER = re.compile("[\u2640\u2642]")
@@ -175,15 +192,37 @@ class JokeRow(Row):
     def conversations(self) -> list[Conversation]:
         # Answered when its first line is put, and told when a joke is asked for, in ways that differ.
         group = same(self.setup)
-        asked = ["Tell me a programming joke."] if self.type == "programming" else list(_A_JOKE)
+        asked = ["Tell me a programming joke."] if self.type == "programming" else []
+        asked += Random(self.setup).sample(_A_JOKE, 3)
         if words := re.findall(r"\b[a-z]{5,}\b", self.setup):
-            asked += [wording.format(max(words, key=len)) for wording in _A_JOKE_ABOUT]
+            abouts = Random(self.setup).sample(_A_JOKE_ABOUT, 4)
+            asked += [about.format(max(words, key=len)) for about in abouts]
         told = f"{self.setup} {self.punchline}"
         return [ask(self.setup, self.punchline, group), *(ask(text, told, group) for text in asked)]
 
 
-_A_JOKE = ("Tell me a joke.", "A joke, please.", "Can you tell a joke?")
-_A_JOKE_ABOUT = ("Tell me a joke about {}.", "Do you have a joke about {}?")
+_A_JOKE = (
+    "Tell me a joke.",
+    "A joke, please.",
+    "Can you tell a joke?",
+    "Tell me another joke.",
+    "I could use a laugh.",
+    "Cheer me up!",
+    "What is a good joke?",
+    "Say something that makes us laugh.",
+)
+_A_JOKE_ABOUT = (
+    "Tell me a joke about {}.",
+    "Do you have a joke about {}?",
+    "Say something funny about {}.",
+    "What is a good joke about {}?",
+    "Joke about {}, please.",
+    "Could you think of a funny line that is about {}?",
+    "I want to laugh about {}.",
+    "Have you heard any jokes to do with {}?",
+    "Give us a joke on {}.",
+    "I would love a joke with {} in it.",
+)
 
 
 class OneLinerRow(Row):

@@ -10,8 +10,7 @@ import torch
 from tqdm import tqdm
 
 from models.base import LoadedBase, load_base
-from models.errors import AdapterError
-from models.lora import AdapterBank
+from models.lora import NOTHING, AdapterBank, Mix, Rows
 from models.prompt import Example, encode_example
 from models.registry import BARE, Registry
 from models.request import Message
@@ -29,10 +28,9 @@ Losses = dict[str, dict[str, Estimate]]  # role whose rows are read -> who reads
 def matrix(registry: Registry, name: str, roles: list[str], count: int | None) -> tuple[Losses, Losses]:
     """(loss per answer token, how much less the role's own adapter loses than the reader)."""
     base = load_base(registry, name)
-    bank = AdapterBank(base)
-    for status in bank.load_all(registry).values():
-        if status.name in roles and not status.available:
-            raise AdapterError(f"Adapter {status.name!r} is unavailable: {status.reason}")
+    bank = AdapterBank(base, registry)
+    for role in roles:
+        bank.load(role, base.spec.adapter(role))
     loss: Losses = {}
     ahead: Losses = {}
     for role in roles:
@@ -42,8 +40,8 @@ def matrix(registry: Registry, name: str, roles: list[str], count: int | None) -
         rows = _encoded(base, [conversation.messages for conversation in _some(test, count)])
         read = {}
         for reader in (BARE, *roles):
-            model = bank.apply(None if reader == BARE else reader)
-            read[reader] = _read(model, base, rows, f"loss on {role} rows, {reader}")
+            mix = bank.mix({} if reader == BARE else {reader: 1.0})
+            read[reader] = _read(base, rows, f"loss on {role} rows, {reader}", bank, mix)
         tokens = read[role][:, 1]
         loss[role] = {reader: intervals.ratio(found[:, 0], tokens) for reader, found in read.items()}
         # the same rows for both readers: their difference, row by row, has much less chance in it
@@ -65,7 +63,7 @@ def perplexity(base: LoadedBase, count: int | None) -> Estimate:
             f"with {' or '.join(real.FILES)}."
         )
     rows = _encoded(base, _some(talks, count))
-    read = _read(base.model, base, rows, f"perplexity, {base.quantisation}", answers_only=False)
+    read = _read(base, rows, f"perplexity, {base.quantisation}", answers_only=False)
     return intervals.perplexity(read[:, 0], read[:, 1])
 
 
@@ -84,7 +82,12 @@ def _encoded(base: LoadedBase, rows: Sequence[Sequence[Message]]) -> list[Exampl
 
 @torch.inference_mode()
 def _read(
-    model: torch.nn.Module, base: LoadedBase, examples: list[Example], title: str, answers_only: bool = True
+    base: LoadedBase,
+    examples: list[Example],
+    title: str,
+    bank: AdapterBank | None = None,
+    mix: Mix = NOTHING,
+    answers_only: bool = True,
 ) -> np.ndarray:
     """[row, (nats, tokens)] in the order of the rows."""
     found = np.zeros((len(examples), 2))
@@ -99,7 +102,10 @@ def _read(
                 real_token[row, :length] = True
                 learn[row, :length] = torch.tensor(examples[n].mask) == 1
             ids, real_token = ids.to(base.device), real_token.to(base.device)
-            scores = model(input_ids=ids, attention_mask=real_token).logits[:, :-1].float().log_softmax(-1)
+            if bank:
+                bank.act([Rows(0, ids.numel(), mix)])
+            logits = base.model(input_ids=ids, attention_mask=real_token).logits
+            scores = logits[:, :-1].float().log_softmax(-1)
             chosen = scores.gather(-1, ids[:, 1:, None])[..., 0].double().cpu()
             counted = (learn if answers_only else real_token.cpu())[:, 1:]
             found[numbers, 0] = -(chosen * counted).sum(-1).numpy()

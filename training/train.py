@@ -17,6 +17,7 @@ from models.base import LoadedBase, load_base
 from models.registry import Registry
 from training.adapter import Fingerprint, Report, register, save_adapter
 from training.data import Split, TokenRows, read_split, token_rows
+from training.golden import golden
 from training.plot import plot_losses
 from training.progress import MetricsFile
 from training.recipe import Recipe, RecipeError
@@ -75,7 +76,8 @@ def train(job: Job, registry: Registry) -> Path:
         steps=trainer.state.global_step,
         seconds=seconds,
     )
-    save_adapter(trainer.model, job.out, recipe, base, report)
+    answers = golden(trainer.model, base, split.test or split.train)
+    save_adapter(trainer.model, job.out, recipe, base, report, answers)
     plot_losses(
         trainer.state.log_history, before, after, job.run / "loss.png", f"{recipe.name} on {job.base}"
     )

@@ -22,7 +22,7 @@ def answer(
     stream = engine.stream(
         ChatRequest(
             messages=asked.messages(),
-            adapter=roles.adapter_name(settings.role),
+            adapters=roles.adapters(settings.role),
             sampling=settings.sampling,
             seed=settings.seed,
         )

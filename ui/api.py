@@ -19,6 +19,7 @@ from models.engine import Engine, Stream
 from models.registry import BARE
 from models.request import Chunk, Sampling
 from models.stage import Stage
+from ui import roles
 from ui.api_error import ApiError
 from ui.completion import Completion, Reply
 
@@ -64,9 +65,8 @@ def api_router(stage: Stage) -> APIRouter:
     async def chat(request: Request) -> Response:
         wanted = Completion.parse(await _body(request))
         engine = stage.engine
-        adapter = None if wanted.model == BARE else wanted.model
-        defaults = _defaults(adapter, engine)
-        asked = wanted.request(adapter, defaults, limits.max_tokens)
+        defaults = _defaults(wanted.model, engine)
+        asked = wanted.request(roles.adapters(wanted.model), defaults, limits.max_tokens)
         stream = await run_sync(engine.stream, asked, limiter=threads)
         reply = Reply(wanted.model)
         chunks = _chunks(stream, threads)
@@ -175,12 +175,12 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _defaults(adapter: str | None, engine: Engine) -> Sampling:
-    if adapter is None:
+def _defaults(model: str, engine: Engine) -> Sampling:
+    if model == BARE:
         return Sampling()
-    if adapter not in engine.adapters:
-        raise _unknown(adapter, engine)
-    return engine.adapters[adapter].spec.sampling
+    if model not in engine.adapters:
+        raise _unknown(model, engine)
+    return engine.adapters[model].spec.sampling
 
 
 def _unknown(name: str, engine: Engine) -> ApiError:

@@ -164,7 +164,7 @@ def start_both(engine: Engine, prompt: str, pair: tuple[str, str], seed: int | N
         engine.stream(
             ChatRequest(
                 messages=(Message(role="user", content=prompt),),
-                adapter=roles.adapter_name(role),
+                adapters=roles.adapters(role),
                 sampling=roles.sampling(engine, role),
                 seed=seed,
             )

@@ -112,7 +112,7 @@ class Completion(_Strict):
         except ValidationError as error:
             raise _refusal(error) from None
 
-    def request(self, adapter: str | None, defaults: Sampling, most: int) -> ChatRequest:
+    def request(self, adapters: dict[str, float], defaults: Sampling, most: int) -> ChatRequest:
         """What the engine is asked: `defaults` with the body's sampling over them, `most` tokens at most."""
         own = defaults.model_dump() | {"max_tokens": min(defaults.max_tokens, most)}
         try:
@@ -127,7 +127,7 @@ class Completion(_Strict):
                 code="invalid_value",
             )
         messages = tuple(message.plain() for message in self.messages)
-        return ChatRequest(messages, adapter, sampling, self.seed, tuple(self.stop))
+        return ChatRequest(messages, adapters, sampling, self.seed, tuple(self.stop))
 
 
 @dataclass(frozen=True)

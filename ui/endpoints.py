@@ -23,7 +23,7 @@ def add_endpoints(stage: Stage) -> None:
         said.append(Message(role="user", content=message))
         try:
             stream = engine.stream(
-                ChatRequest(tuple(said), roles.adapter_name(role), roles.sampling(engine, role), seed)
+                ChatRequest(tuple(said), roles.adapters(role), roles.sampling(engine, role), seed)
             )
             for now in progress(stream):
                 yield now.text

@@ -9,9 +9,9 @@ from models.request import Sampling
 _BASE_TITLE = "Base model (no adapter)"
 
 
-def adapter_name(role: str) -> str | None:
-    """What a ChatRequest calls it."""
-    return None if role == BARE else role
+def adapters(role: str) -> dict[str, float]:
+    """What acts in a ChatRequest for this role, at full strength."""
+    return {} if role == BARE else {role: 1.0}
 
 
 def spec(engine: Engine, role: str) -> Adapter | None:
@@ -22,8 +22,8 @@ def spec(engine: Engine, role: str) -> Adapter | None:
 
 def choices(engine: Engine) -> list[tuple[str, str]]:
     """(title, role) of everything that can answer, the bare base first."""
-    adapters = engine.adapters.items()
-    return [(_BASE_TITLE, BARE), *((s.spec.title, name) for name, s in adapters if s.available)]
+    statuses = engine.adapters.items()
+    return [(_BASE_TITLE, BARE), *((s.spec.title, name) for name, s in statuses if s.available)]
 
 
 def offered(engine: Engine, role: str | None) -> str:
