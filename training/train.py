@@ -76,7 +76,7 @@ def train(job: Job, registry: Registry) -> Path:
         steps=trainer.state.global_step,
         seconds=seconds,
     )
-    answers = golden(trainer.model, base, split.test or split.train)
+    answers = golden(trainer.model, base, split.train)
     save_adapter(trainer.model, job.out, recipe, base, report, answers)
     plot_losses(
         trainer.state.log_history, before, after, job.run / "loss.png", f"{recipe.name} on {job.base}"
