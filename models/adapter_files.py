@@ -8,6 +8,7 @@ import json
 import logging
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from safetensors import safe_open
 
 from models.base import UNKNOWN_HASH, LoadedBase, template_hash
 from models.errors import AdapterError, RegistryError
+from models.layers import groups, linear_layers, width
 from models.registry import Adapter, Registry
 
 log = logging.getLogger(__name__)
@@ -41,8 +43,9 @@ _PREFIX = "base_model.model."
 
 
 class Up(NamedTuple):
-    """What a layer adds: `matrix` [outputs, rank], scaled, times rows `first:last` of its group's product."""
+    """Columns `first:last` of its group's product, times `matrix` [rank, outputs], is what a layer adds."""
 
+    group: int
     first: int
     last: int
     matrix: torch.Tensor
@@ -58,38 +61,26 @@ class Lora:
     hash: str
     down: dict[int, torch.Tensor]
     up: dict[str, Up]
-    bytes: int
+
+    @cached_property
+    def shape(self) -> int:
+        """Equal for adapters that change the same layers with the same ranks."""
+        return hash(tuple((path, part.first, part.last) for path, part in self.up.items()))
+
+    @property
+    def bytes(self) -> int:
+        """Of its tensors."""
+        return sum(t.nbytes for t in (*self.down.values(), *(part.matrix for part in self.up.values())))
 
 
 class Layers:
     """The linear layers of a base that adapters may change, and which of them read the same input."""
 
     def __init__(self, base: LoadedBase):
-        head = base.model.get_output_embeddings()
-        self.modules = {
-            path: module
-            for path, module in base.model.named_modules()
-            if _width(module) is not None and module is not head
-        }
-        self.others = {path for path, module in base.model.named_modules() if hasattr(module, "weight")}
-        self.group = self._groups(base)
-
-    def _groups(self, base: LoadedBase) -> dict[str, int]:
-        """Seen in one forward pass: the layers that were given the very same tensor. Works for any model."""
-        seen: list[tuple[str, torch.Tensor]] = []  # holds the tensors, so that none takes another's place
-        handles = [
-            module.register_forward_pre_hook(lambda _, inputs, path=path: seen.append((path, inputs[0])))
-            for path, module in self.modules.items()
-        ]
-        try:
-            with torch.inference_mode():
-                base.model(input_ids=torch.tensor([[0]], device=base.device))
-        finally:
-            for handle in handles:
-                handle.remove()
-        numbers: dict[int, int] = {}
-        groups = {path: numbers.setdefault(id(given), len(numbers)) for path, given in seen}
-        return groups | {path: len(numbers) + i for i, path in enumerate(self.modules.keys() - groups.keys())}
+        self.modules = linear_layers(base.model)
+        others = {path for path, module in base.model.named_modules() if hasattr(module, "weight")}
+        self.all = others | self.modules.keys()
+        self.group = groups(base.model)
 
 
 def find_folder(spec: Adapter, registry: Registry) -> Path:
@@ -139,11 +130,10 @@ def _assemble(
         down[group] = torch.cat([pairs[path]["A"].float() for path in paths]).contiguous().to(device)
         first = 0
         for path in paths:
-            matrix = (pairs[path]["B"].float() * scales[path]).contiguous().to(device)
-            up[path] = Up(first, first + matrix.shape[1], matrix)
-            first += matrix.shape[1]
-    tensors = [*down.values(), *(part.matrix for part in up.values())]
-    return Lora(content, down, up, sum(tensor.nbytes for tensor in tensors))
+            matrix = (pairs[path]["B"].float() * scales[path]).t().contiguous().to(device)
+            up[path] = Up(group, first, first + len(matrix), matrix)
+            first += len(matrix)
+    return Lora(content, down, up)
 
 
 def _config(folder: Path) -> LoraConfig:
@@ -197,13 +187,13 @@ def _matrices(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_matrix(key: str, path: str, side: str, matrix: torch.Tensor, layers: Layers, base: str) -> None:
-    if path not in layers.others:
+    if path not in layers.all:
         raise AdapterError(
             f"it is not for base {base!r}: it changes {path or key!r}, which that model has not."
         )
     if path not in layers.modules or side not in ("A.weight", "B.weight"):
         raise AdapterError(f"it changes {path or key!r}, which is no linear layer inside the model.")
-    inputs, outputs = _width(layers.modules[path])
+    inputs, outputs = width(layers.modules[path])
     has, needs = (matrix.shape[-1], inputs) if side[0] == "A" else (matrix.shape[0], outputs)
     if matrix.dim() != 2 or has != needs:
         raise AdapterError(
@@ -252,14 +242,6 @@ def _content_hash(folder: Path) -> str:
     digest = hashlib.sha256((folder / "adapter_config.json").read_bytes())
     digest.update((folder / WEIGHTS).read_bytes())
     return digest.hexdigest()
-
-
-def _width(layer: torch.nn.Module) -> tuple[int, int] | None:
-    """(inputs, outputs) of a linear layer or of transformers' Conv1D; None for anything else."""
-    for inputs, outputs in (("in_features", "out_features"), ("nx", "nf")):
-        if hasattr(layer, inputs):
-            return getattr(layer, inputs), getattr(layer, outputs)
-    return None
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from models.errors import BaseError, RegistryError
+from models.nf4 import join_layers
 from models.registry import Base, Registry
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,11 @@ def load_base(registry: Registry, name: str, train: bool = False) -> LoadedBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model, quantisation = _load_model(name, source, spec.quantisation, device, train)
-        if quantisation == spec.head == "4bit" and not train:
-            _quantise_head(model)
+        parameters = model.num_parameters()
+        if quantisation == "4bit" and not train:
+            if spec.head == "4bit":
+                _quantise_head(model)
+            join_layers(model)
     except Exception as error:
         # The loaders raise anything from OSError to a Rust panic; the log keeps the trace.
         log.exception("loading base %s from %s failed", name, source)
@@ -83,7 +87,7 @@ def load_base(registry: Registry, name: str, train: bool = False) -> LoadedBase:
         tokenizer=tokenizer,
         device=device,
         quantisation=_TITLES[quantisation],
-        parameters=model.num_parameters(),
+        parameters=parameters,
         bytes=model.get_memory_footprint(),
         seconds=time.perf_counter() - started,
         hash=weights_hash(source, model),

@@ -15,7 +15,8 @@ from models.errors import AdapterError, PromptError, TroupeError
 from models.golden import GOLDEN_TOLERANCE, golden_answers
 from models.job import AnswerJob, ScoreJob, Stream
 from models.loop import Loop
-from models.lora import NOTHING, AdapterBank, AdapterStatus, Mix
+from models.lora import AdapterBank, AdapterStatus
+from models.mix import NOTHING, Mix
 from models.prompt import encode_example, encode_prompt, fit_prompt
 from models.registry import Adapter, Registry
 from models.request import ChatRequest, Message, Score

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 from models.base import LoadedBase
 from models.generation import Clock, Generation, Scoring, Work
-from models.lora import Mix
+from models.mix import Mix
 from models.prefixes import Prefixes
 from models.request import ChatRequest, Chunk, Score, Usage
 from models.sequence import Sequence

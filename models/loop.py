@@ -18,6 +18,7 @@ from models.errors import Busy, EngineError
 from models.generation import Rereading
 from models.job import AnswerJob, Job
 from models.lora import AdapterBank
+from models.mix import in_order
 from models.packed import Piece
 from models.prefixes import Prefixes
 from models.registry import Limits
@@ -162,10 +163,10 @@ class Loop:
 
     def _pieces(self, jobs: list[Job]) -> dict[Job, list[Piece]]:
         """What the next step computes: a token for each answer, and pages of prompts, first come first."""
-        # those of one mix side by side: the bank multiplies them together
         answering = [job for job in jobs if not job.work.reading]
-        answering.sort(key=lambda job: job.sequence.mix.salt)
-        pieces = {job: job.work.pieces(1) for job in answering}
+        # the bank multiplies neighbours together
+        order = in_order(job.sequence.mix for job in answering)
+        pieces = {answering[at]: answering[at].work.pieces(1) for at in order}
         budget = _READ_BESIDE if answering else _READ_ALONE
         for job in jobs:
             if job.work.reading and budget > 0:

@@ -1,7 +1,6 @@
 """AdapterBank: LoRA adapters that are resident beside one base, applied to each token as its request says.
 
-y = base(x) + sum of strength_i * B_i(A_i x), in float32 and for each request by itself: in a product with
-more rows it would be rounded otherwise, and no answer may depend on its company. The base stays as it is.
+Adapters that had to make room are read again when they are asked for. The base stays as it is.
 """
 
 import logging
@@ -10,14 +9,13 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch.nn.functional import linear
 
 from models.adapter_files import Layers, Lora, find_folder, read_adapter
 from models.base import LoadedBase
 from models.errors import AdapterError
+from models.mix import Applied, Matrices, Mix, Rows
 from models.registry import Adapter, Registry
 
 log = logging.getLogger(__name__)
@@ -38,30 +36,6 @@ class AdapterStatus:
         return self.reason is None
 
 
-@dataclass(frozen=True)
-class Mix:
-    """The adapters that act on one request, each with its strength; kept, whatever the bank drops."""
-
-    parts: tuple[tuple[Lora, float], ...] = ()
-
-    @property
-    def salt(self) -> tuple[tuple[str, float], ...]:
-        """Equal for mixes that do the same: only then may two requests share keys and values."""
-        return tuple((lora.hash, strength) for lora, strength in self.parts)
-
-
-NOTHING = Mix()
-
-
-class Rows(NamedTuple):
-    """Tokens `start:stop` of a packed batch, and what acts on them; `apart` if each is another request's."""
-
-    start: int
-    stop: int
-    mix: Mix
-    apart: bool = False
-
-
 class AdapterBank:
     """Loads, replaces and drops adapters from any thread; `act` belongs to the thread that runs the model."""
 
@@ -73,10 +47,11 @@ class AdapterBank:
         self._specs: dict[str, Adapter] = {}
         self._resident: OrderedDict[str, Lora] = OrderedDict()  # the least recently used first
         self._lock = threading.RLock()
-        self._rows: Sequence[Rows] = ()
+        self._applied = Applied()
+        self._acting: list[tuple[slice, Matrices]] = []
         self._input: torch.Tensor | None = None
         self._group = -1
-        self._products: list[list[torch.Tensor | None]] = []
+        self._products: list[torch.Tensor | None] = []
         for path, module in self._layers.modules.items():
             module.register_forward_hook(self._hook(path))
 
@@ -116,7 +91,7 @@ class AdapterBank:
 
     def act(self, rows: Sequence[Rows]) -> None:
         """What acts in the next forward passes: tokens that no row names are the bare base's."""
-        self._rows = _joined([row for row in rows if row.mix.parts])
+        self._acting = self._applied.plan(rows)
         self._input = None
         self._products = []
 
@@ -145,59 +120,19 @@ class AdapterBank:
         group = self._layers.group[path]
 
         def add(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            if not self._rows:
+            if not self._acting:
                 return
             if inputs[0] is not self._input or group != self._group:
                 self._project(inputs[0], group)
             outputs = output.view(-1, output.shape[-1])  # some models keep a batch dimension, some do not
-            for (start, stop, mix, apart), products in zip(self._rows, self._products, strict=True):
-                change = None
-                for (lora, strength), product in zip(mix.parts, products, strict=True):
-                    if (part := lora.up.get(path)) is None:
-                        continue
-                    added = _product(product[:, part.first : part.last], part.matrix, apart)
-                    added = added if strength == 1 else added * strength
-                    change = added if change is None else change + added
-                if change is not None:
-                    outputs[start:stop] += change.to(outputs.dtype)  # rounded first, as PEFT does
+            for (rows, matrices), product in zip(self._acting, self._products, strict=True):
+                if (change := matrices.up(path, product)) is not None:
+                    outputs[rows] += change.to(outputs.dtype)  # rounded first, as PEFT does
 
         return add
 
     def _project(self, given: torch.Tensor, group: int) -> None:
         """The products A x of all layers that read this input: q, k and v share one, gate and up another."""
         self._input, self._group = given, group
-        self._products = []
         tokens = given.view(-1, given.shape[-1])
-        for start, stop, mix, apart in self._rows:
-            rows = tokens[start:stop].float()
-            downs = [lora.down.get(group) for lora, _ in mix.parts]
-            self._products.append([None if down is None else _product(rows, down, apart) for down in downs])
-
-
-def _joined(rows: Sequence[Rows]) -> list[Rows]:
-    """Neighbouring single tokens of one mix as one: eight such streams cost two products, not sixteen."""
-    joined: list[Rows] = []
-    for row in rows:
-        last = joined[-1] if joined else None
-        if (
-            last
-            and last.stop == row.start
-            and _single(last)
-            and _single(row)
-            and last.mix.salt == row.mix.salt
-        ):
-            joined[-1] = last._replace(stop=row.stop, apart=True)
-        else:
-            joined.append(row)
-    return joined
-
-
-def _single(row: Rows) -> bool:
-    return row.apart or row.stop - row.start == 1
-
-
-def _product(rows: torch.Tensor, matrix: torch.Tensor, apart: bool) -> torch.Tensor:
-    """rows [n, inputs] times matrix [outputs, inputs]; `apart` gives each row the bits that it has alone."""
-    if not apart:
-        return linear(rows, matrix)
-    return torch.bmm(rows.unsqueeze(1), matrix.t().expand(len(rows), -1, -1)).squeeze(1)
+        self._products = [matrices.down(group, tokens[rows].float()) for rows, matrices in self._acting]

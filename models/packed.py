@@ -12,7 +12,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 
-from models.lora import AdapterBank, Rows
+from models.lora import AdapterBank
+from models.mix import Rows
 from models.sequence import PAGE, Sequence
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from collections.abc import Sequence as Items
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from models.lora import AdapterBank, Rows
+from models.lora import AdapterBank
+from models.mix import Rows
 from models.packed import Piece
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence as Items
 import torch
 from transformers import Cache
 
-from models.lora import NOTHING, Mix
+from models.mix import NOTHING, Mix
 
 PAGE = 32
 

@@ -1,6 +1,7 @@
 """Stage: which base is on. The one object that the page and the API are given."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from models.base import load_base
 from models.engine import Engine
@@ -13,7 +14,7 @@ class Stage:
     def __init__(self, registry: Registry, base: str | None = None):
         self.registry = registry
         self._switching = threading.Lock()
-        self._engine = Engine(load_base(registry, base or registry.default), registry)
+        self._engine = load_engine(registry, base or registry.default)
 
     @property
     def engine(self) -> Engine:
@@ -28,8 +29,19 @@ class Stage:
         with self._switching:
             if name == self.base:
                 return
-            before, self._engine = self._engine, Engine(load_base(self.registry, name), self.registry)
+            before, self._engine = self._engine, load_engine(self.registry, name)
             before.close(drain=True)
 
     def close(self) -> None:
         self._engine.close()
+
+
+def load_engine(registry: Registry, name: str) -> Engine:
+    """Base `name` with its adapters, ready to answer. RegistryError or BaseError if it cannot be loaded.
+
+    Loaded in a thread that ends: OpenMP keeps helpers for every thread that has computed, and as soon as
+    there are more of them than cores they sleep between two products. The engine's thread would lose a
+    quarter of its speed.
+    """
+    with ThreadPoolExecutor(1) as own:
+        return own.submit(lambda: Engine(load_base(registry, name), registry)).result()

@@ -10,7 +10,8 @@ import torch
 from tqdm import tqdm
 
 from models.base import LoadedBase, load_base
-from models.lora import NOTHING, AdapterBank, Mix, Rows
+from models.lora import AdapterBank
+from models.mix import NOTHING, Mix, Rows
 from models.prompt import Example, encode_example
 from models.registry import BARE, Registry
 from models.request import Message

@@ -1,0 +1,1 @@
+"""How fast the engine is, beside what else would serve several LoRA adapters on one base."""
