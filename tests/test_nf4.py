@@ -7,6 +7,7 @@ import torch
 from bitsandbytes.functional import has_avx512bf16
 
 from models.base import load_base
+from models.layers import linear_layers
 from models.nf4 import Joined, Part, join_layers
 from models.registry import Registry
 from tests.tiny import make_registry
@@ -46,10 +47,8 @@ def test_layers_with_one_input_are_one_product(model: torch.nn.Module) -> None:
     attention, mlp = model.model.layers[0].self_attn, model.model.layers[0].mlp
     assert attention.q_proj.joined is attention.k_proj.joined is attention.v_proj.joined
     assert mlp.gate_proj.joined is mlp.up_proj.joined is not mlp.down_proj.joined
-    assert isinstance(model.get_output_embeddings(), Part)
-    assert (
-        sum(isinstance(module, Joined) for module in set(model.modules())) == 4 * len(model.model.layers) + 1
-    )
+    assert all(isinstance(layer, Part) for layer in linear_layers(model).values())
+    assert sum(isinstance(module, Joined) for module in model.modules()) == 4 * len(model.model.layers)
 
 
 def test_the_whole_model_keeps_its_bits(model: torch.nn.Module) -> None:
