@@ -19,6 +19,16 @@ _BLOCK_NAMES = {
 }
 
 
+def make(shape: Shape, folder: Path) -> None:
+    """model.gguf and a0.gguf in `folder`, once."""
+    for name, write in (("model", write_model), ("a0", write_adapter)):
+        file = folder / f"{name}.gguf"
+        if not file.exists():
+            new = file.with_suffix(".new")
+            write(shape, new)
+            new.rename(file)
+
+
 def write_model(shape: Shape, file: Path) -> None:
     """Random weights; llama.cpp takes the embedding as the head when there is no other."""
     writer = gguf.GGUFWriter(file, "llama")
@@ -51,7 +61,7 @@ def write_model(shape: Shape, file: Path) -> None:
     _write(writer)
 
 
-def write_adapter(shape: Shape, file: Path, seed: int) -> None:
+def write_adapter(shape: Shape, file: Path, seed: int = 0) -> None:
     """The adapter that PEFT gets from the same seed."""
     writer = gguf.GGUFWriter(file, "llama")
     writer.add_type("adapter")

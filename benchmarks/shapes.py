@@ -58,6 +58,11 @@ class Shape:
         """Those that one token is multiplied with: all matrices, and the embedding as the head."""
         return self.layers * sum(i * o for i, o in self.linears.values()) + self.vocab * self.hidden
 
+    @property
+    def adapter_parameters(self) -> int:
+        """Of one adapter."""
+        return self.layers * sum(RANK * (i + o) for i, o in self.linears.values())
+
 
 LLAMA_1B = Shape("1b", "Llama-3.2-1B", 128_256, 2048, 8192, 16, 32, 8, 500_000.0)
 SMOLLM_135M = Shape("135m", "SmolLM2-135M", 49_152, 576, 1536, 30, 9, 3, 100_000.0)

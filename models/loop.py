@@ -22,12 +22,12 @@ from models.mix import in_order
 from models.packed import Piece
 from models.prefixes import Prefixes
 from models.registry import Limits
-from models.sequence import Sequence
+from models.sequence import PAGE, Sequence
 
 log = logging.getLogger(__name__)
 
 # Tokens of prompts read in one step: few while others wait for their next token, many when nobody does.
-_READ_BESIDE = 64
+_READ_BESIDE = PAGE
 _READ_ALONE = 512
 
 

@@ -1,6 +1,6 @@
 """Sequence: the tokens of one request with their keys and values, layer by layer.
 
-Prompts are read in pages of 32 tokens that begin at multiples of 32, whoever else is served and whatever is
+Prompts are read in pages of 16 tokens that begin at multiples of 16, whoever else is served and whatever is
 already known of them: so a page's keys and values have the same bits however they came about, and may be
 taken from an earlier request (of the same mix) without changing an answer.
 """
@@ -12,7 +12,7 @@ from transformers import Cache
 
 from models.mix import NOTHING, Mix
 
-PAGE = 32
+PAGE = 16
 
 
 class Sequence:
