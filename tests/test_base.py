@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from bitsandbytes.functional import has_avx512bf16
 from bitsandbytes.nn import Linear4bit
 from transformers import LlamaConfig, LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
@@ -54,7 +56,7 @@ def test_a_shape_that_the_kernel_refuses_takes_the_plain_path(tmp_path: Path) ->
     registry = Registry.load(file)
     base = load_base(registry, "tiny")
     layers = [layer for layer in base.model.modules() if isinstance(layer, Linear4bit)]
-    assert layers
+    assert bool(layers) == has_avx512bf16()  # without it they are unpacked
     assert not any(layer.support_avx512bf16_for_cpu for layer in layers)
     engine = Engine(base, registry)
     assert list(engine.stream(REQUEST))[-1].finish in ("length", "stop")
@@ -122,6 +124,7 @@ def test_an_architecture_that_cannot_run_quantised_is_served_in_16_bits(
     engine.close()
 
 
+@pytest.mark.skipif(not has_avx512bf16(), reason="4-bit layers are unpacked on this processor")
 def test_the_head_is_quantised_and_stays_so(tmp_path: Path) -> None:
     file = make_registry(tmp_path)
     registry = Registry.load(file)
@@ -138,3 +141,25 @@ def test_the_head_is_quantised_and_stays_so(tmp_path: Path) -> None:
         engine.close()
     assert scores["4bit"] != scores["16bit"]
     assert scores["4bit"] == pytest.approx(scores["16bit"], abs=0.5)
+
+
+def test_a_processor_without_bf16_unpacks_the_weights_if_they_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry.load(make_registry(tmp_path))
+    monkeypatch.setattr("models.base.has_avx512bf16", lambda: False)
+    scores = {}
+    for free, title in ((10**12, "unpacked to float32"), (1000, "slow")):
+        monkeypatch.setattr("psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        base = load_base(registry, "tiny")
+        assert title in base.summary
+        assert any(isinstance(layer, Linear4bit) for layer in base.model.modules()) == (title == "slow")
+        engine = Engine(base, registry)
+        alone = engine.score(REQUEST.messages, "Hello, world!", {"red": 1.0})
+        streams = [engine.stream(REQUEST) for _ in range(3)]
+        assert engine.score(REQUEST.messages, "Hello, world!", {"red": 1.0}) == alone
+        texts = {"".join(chunk.text for chunk in stream) for stream in streams}
+        assert len(texts) == 1
+        scores[title] = alone.mean
+        engine.close()
+    assert scores["slow"] == pytest.approx(scores["unpacked to float32"], abs=0.05)
