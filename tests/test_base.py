@@ -147,7 +147,8 @@ def test_a_processor_without_bf16_unpacks_the_weights_if_they_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = Registry.load(make_registry(tmp_path))
-    monkeypatch.setattr("models.base.has_avx512bf16", lambda: False)
+    for module in ("models.base", "bitsandbytes.nn.modules"):
+        monkeypatch.setattr(f"{module}.has_avx512bf16", lambda: False)
     scores = {}
     for free, title in ((10**12, "unpacked to float32"), (1000, "slow")):
         monkeypatch.setattr("psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free))
