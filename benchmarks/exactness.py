@@ -17,6 +17,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from tqdm import tqdm
 
+from benchmarks.report import keep
 from models.engine import Engine
 from models.registry import Registry
 from models.request import ChatRequest, Message, Sampling
@@ -58,11 +59,13 @@ def main() -> int:
         _schedule(engine, rng, asked, alone, count)
     cached = engine.counters.cached_tokens
     engine.close()
-    print(
-        f"{options.schedules} schedules: {count.replies} replies ({count.characters} characters) and "
-        f"{count.cancelled} cancelled ones, {count.differing} differ from the request alone; "
-        f"{cached} prompt tokens were taken from earlier requests"
+    text = (
+        f"{options.schedules} random schedules of 4, 8 and 16 mixed requests on the base that ships:\n"
+        f"{count.replies} replies ({count.characters} characters) and {count.cancelled} cancelled ones, "
+        f"**{count.differing} differ** from the request alone.\n{cached} prompt tokens were taken from "
+        "earlier requests. Made by `python -m benchmarks.exactness`."
     )
+    keep("Exactness", text, Path(__file__).parent)
     return 1 if count.differing else 0
 
 

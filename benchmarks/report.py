@@ -72,16 +72,19 @@ def line(figure: Figure) -> str:
 
 
 def write(results: Results, out: Path) -> None:
-    """All three files, and the table on the terminal."""
+    """RESULTS.md, the plot and the raw numbers, and the table on the terminal."""
     name = results.shape.name
     (out / f"results-{name}.json").write_text(json.dumps(_plain(results), indent=1) + "\n", encoding="utf-8")
     _draw(results, out / f"results-{name}.png")
+    keep(results.shape.title, _text(results), out)
+
+
+def keep(title: str, text: str, out: Path) -> None:
+    """Put a part of RESULTS.md in place of the one with this title."""
     kept = out / "RESULTS.md"
-    text = _text(results)
     parts = dict(_parts(kept.read_text(encoding="utf-8"))) if kept.exists() else {}
-    parts[results.shape.title] = text
-    body = "\n".join(parts[title] for title in sorted(parts))
-    kept.write_text(f"{_HEAD}\n{body}", encoding="utf-8")
+    parts[title] = f"## {title}\n\n{text.strip()}\n"
+    kept.write_text("\n".join([_HEAD, *(parts[name] for name in sorted(parts))]), encoding="utf-8")
     print(f"\n{text}\nwritten: {kept}")
 
 
@@ -102,8 +105,6 @@ def _text(results: Results) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     return "\n".join(
         [
-            f"## {results.shape.title}",
-            "",
             f"{machine.processor}, {machine.threads} threads, {machine.bandwidth / 1e9:.0f} GB/s read; "
             f"{versions}; {date.today()}.",
             "",

@@ -72,6 +72,36 @@ def test_pieces_of_several_texts_give_the_logits_of_each(arch: str, tmp_path: Pa
             torch.testing.assert_close(torch.cat(parts), right, atol=2e-4, rtol=2e-4)
 
 
+def test_in_nf4_logits_are_as_near_to_float32_as_pefts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Teacher-forced, with a random adapter: what differs from PEFT is rounding to bfloat16, in both."""
+    registry = Registry.load(make_registry(tmp_path))
+    adapter = registry.base("tiny").adapters["red"]
+    ids = torch.arange(5, 105).tolist()
+
+    def pefts() -> torch.Tensor:
+        base = load_base(registry, "tiny", train=True)
+        model = PeftModel.from_pretrained(base.model, registry.resolve(adapter.path)).eval()
+        with torch.inference_mode():
+            return model(input_ids=torch.tensor([ids])).logits[0].float()
+
+    base = load_base(registry, "tiny")
+    bank = AdapterBank(base, registry)
+    bank.load("red", adapter)
+    sequence, ours = Sequence(ids, bank.mix({"red": 1.0})), []
+    with torch.inference_mode():
+        for start in range(0, len(ids), PAGE):
+            stop = min(start + PAGE, len(ids))
+            piece = Piece(sequence, start, stop, range(start, stop))
+            ours += packed.forward(base.model, bank, [piece])
+            sequence.done(stop)
+    in_bf16 = pefts()
+    monkeypatch.setattr("models.base.has_avx512bf16", lambda: False)
+    in_float32 = pefts()
+    assert (torch.cat(ours) - in_float32).norm() <= 1.5 * (in_bf16 - in_float32).norm() + 1e-3
+
+
 def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     registry, base = float32_base(tmp_path, "llama")
     ids = torch.arange(5, 40)[None]
