@@ -181,7 +181,7 @@ def emoji_group(character: str) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.replace("“", "").replace("”", "").lower()
+    return name.replace("“", "").replace("”", "").replace("’", "'").lower()
 
 
 class JokeRow(Row):
