@@ -1,4 +1,4 @@
-"""python -m benchmarks: every figure in one run, into benchmarks/RESULTS.md and results.json."""
+"""python -m benchmarks: every figure in one run, into benchmarks/RESULTS.md and results-SHAPE.json."""
 
 import argparse
 import logging
@@ -47,6 +47,7 @@ def measure(shape: Shape, folder: Path, rounds: int) -> report.Results:
     peft = Elsewhere(build_peft, folder, _ADAPTERS)
     switch, names = peft.contender("switch"), peft.contender("names")
     found: list[figures.Figure] = []
+    few = max(2, rounds // 2)
 
     def note(figure: figures.Figure) -> None:
         found.append(figure)
@@ -54,9 +55,10 @@ def measure(shape: Shape, folder: Path, rounds: int) -> report.Results:
 
     try:
         note(figures.decoding(ours, switch, ">= 1.7", prompts, rounds))
-        note(figures.side_by_side(ours, switch, "<= 0.25", prompts, rounds))
-        note(figures.side_by_side(ours, names, "<= 1", prompts, rounds))
-        note(figures.crowd(ours, switch, prompts, rounds))
+        # PEFT takes minutes for these
+        note(figures.side_by_side(ours, switch, "<= 0.25", prompts, few))
+        note(figures.side_by_side(ours, names, "<= 1", prompts, few))
+        note(figures.crowd(ours, switch, prompts, few))
         peft.close()
         llama_cpp = _llama_cpp(shape, folder, threads)
         if llama_cpp:
@@ -69,8 +71,8 @@ def measure(shape: Shape, folder: Path, rounds: int) -> report.Results:
         note(figures.later_turns(ours, prompts, rounds))
         for figure in figures.gaps(ours, prompts, rounds):
             note(figure)
-        note(figures.long_contexts(ours, prompts, min(rounds, 3)))
-        note(figures.residents(ours, prompts, min(rounds, 2)))
+        note(figures.long_contexts(ours, prompts, few))
+        note(figures.residents(ours, prompts, few))
         bytes_each = engine.counters.resident_bytes["a0"] / shape.adapter_parameters
     finally:
         engine.close()

@@ -54,7 +54,7 @@ def main() -> int:
     engine = load_engine(registry, registry.default)
     rng, count = Random(options.seed), Count()
     asked = _requests(engine, rng)
-    alone: dict[int, str] = {}
+    alone = _alone(registry, asked)
     for _ in tqdm(range(options.schedules), unit=" schedules"):
         _schedule(engine, rng, asked, alone, count)
     cached = engine.counters.cached_tokens
@@ -83,9 +83,17 @@ def _requests(engine: Engine, rng: Random) -> list[ChatRequest]:
     return requests
 
 
-def _schedule(
-    engine: Engine, rng: Random, asked: list[ChatRequest], alone: dict[int, str], count: Count
-) -> None:
+def _alone(registry: Registry, asked: list[ChatRequest]) -> list[str]:
+    """Answers of an engine that has nobody else and keeps nothing of what it has read."""
+    limits = registry.limits.model_copy(update={"cache_megabytes": 0})
+    engine = load_engine(registry.model_copy(update={"limits": limits}), registry.default)
+    try:
+        return ["".join(c.text for c in engine.stream(request)) for request in tqdm(asked, unit=" alone")]
+    finally:
+        engine.close()
+
+
+def _schedule(engine: Engine, rng: Random, asked: list[ChatRequest], alone: list[str], count: Count) -> None:
     chosen = [rng.randrange(len(asked)) for _ in range(rng.choice([4, 8, 16]))]
     leaves = [rng.randrange(1, 20) if rng.random() < 0.2 else None for _ in chosen]
     pauses = [rng.expovariate(100) for _ in chosen]
@@ -105,8 +113,6 @@ def _schedule(
     for thread in threads:
         thread.join()
     for place, number in enumerate(chosen):
-        if number not in alone:
-            alone[number] = "".join(chunk.text for chunk in engine.stream(asked[number]))
         if leaves[place] is None:
             count.replies += 1
             count.differing += replies[place] != alone[number]

@@ -15,6 +15,7 @@ class Elsewhere:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, build, arguments), daemon=True)
         self._process.start()
+        theirs.close()  # so that its end is noticed here
         self.titles: dict[str, str] = self._result()
 
     def contender(self, which: str) -> "Remote":

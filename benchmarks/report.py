@@ -1,4 +1,4 @@
-"""RESULTS.md with its plot, and results.json with every measurement, the machine and the versions."""
+"""RESULTS.md with its plot, and results-SHAPE.json with every measurement, the machine and the versions."""
 
 import json
 import platform
@@ -91,7 +91,7 @@ def keep(title: str, text: str, out: Path) -> None:
 _HEAD = """# Benchmarks
 
 Made by `make bench` and `make bench-quick`: models with random weights in the shape of real ones, adapters of
-rank 16 on all linear layers. Each contender runs in a process of its own and they take turns; every figure is
+rank 16 on all linear layers. The contenders run in processes of their own and take turns; every figure is
 the ratio of medians over all pairs, with the interval of a bootstrap. llama.cpp holds one adapter and answers
 one request at a time; the others have four adapters in memory.
 """
@@ -99,8 +99,7 @@ one request at a time; the others have four adapters in memory.
 
 def _text(results: Results) -> str:
     machine = results.machine
-    rates = [f for f in results.figures if f.title.startswith("one stream")]
-    best = max((_middle(f.ours) for f in rates), default=0.0)
+    rate = next(statistics.median(f.ours) for f in results.figures if f.title.startswith("one stream"))
     rows = [_row(figure) for figure in results.figures]
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     return "\n".join(
@@ -112,7 +111,7 @@ def _text(results: Results) -> str:
             "|---|---|---|---|---|---|---|",
             *rows,
             "",
-            f"One stream makes {best:.1f} tokens/s, {best / results.limit:.0%} of the {results.limit:.1f}",
+            f"One stream makes {rate:.1f} tokens/s, {rate / results.limit:.0%} of the {results.limit:.1f}",
             "that the memory allows if a token cost nothing but reading the 4-bit weights once.",
             f"A resident adapter takes {results.bytes_each:.2f} bytes per parameter (bar: 4.8).",
             "",

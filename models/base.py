@@ -19,7 +19,7 @@ from transformers import (
 
 from models.blocks import compute_in_blocks, unpack
 from models.errors import BaseError, RegistryError
-from models.layers import linear_layers
+from models.layers import activations, linear_layers
 from models.nf4 import Part, join_layers
 from models.registry import Base, Registry
 
@@ -128,7 +128,12 @@ def _prepare_for_cpu(model: PreTrainedModel, quantisation: str, head: str) -> st
     elif quantisation == "4bit":
         lacking = "this processor lacks AVX512-BF16"
         note = f" ({lacking}: unpacked to float32)" if unpack(model) else f" ({lacking}: slow)"
-    for layer in (*linear_layers(model).values(), model.get_output_embeddings()):
+    elif model.dtype == torch.float32:
+        note = " (in float32: this processor lacks AVX512-BF16)"
+    layers = [*linear_layers(model).values(), model.get_output_embeddings()]
+    if model.dtype == torch.float32:
+        layers += activations(model)
+    for layer in layers:
         if layer is not None and not isinstance(layer, Part):
             compute_in_blocks(layer)
     return note

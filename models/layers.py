@@ -22,6 +22,12 @@ def linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
     }
 
 
+def activations(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """Modules such as SiLU and GELU."""
+    homes = ("transformers.activations", "torch.nn.modules.activation")
+    return [module for module in model.modules() if type(module).__module__ in homes]
+
+
 def groups(model: PreTrainedModel) -> dict[str, int]:
     """A number for each of `linear_layers`, equal for those that read the same input (q, k and v).
 

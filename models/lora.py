@@ -9,13 +9,14 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import torch
 
 from models.adapter_files import Layers, Lora, find_folder, read_adapter
 from models.base import LoadedBase
 from models.errors import AdapterError
-from models.mix import Applied, Matrices, Mix, Rows
+from models.mix import Matrices, Mix, Rows, Salt, Stacks
 from models.registry import Adapter, Registry
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ class AdapterBank:
         self._specs: dict[str, Adapter] = {}
         self._resident: OrderedDict[str, Lora] = OrderedDict()  # the least recently used first
         self._lock = threading.RLock()
-        self._applied = Applied()
+        self._stacks = Stacks()
+        self._mixes: WeakValueDictionary[Salt, Mix] = WeakValueDictionary()  # those of living requests
         self._acting: list[tuple[slice, Matrices]] = []
         self._input: torch.Tensor | None = None
         self._group = -1
@@ -81,7 +83,9 @@ class AdapterBank:
                     f"The strength of {name!r} is {strength}; it must lie between 0 and {STRONGEST}."
                 )
         wanted = {name: strength for name, strength in strengths.items() if strength}
-        return Mix(tuple((self._lora(name), strength) for name, strength in wanted.items()))
+        mix = Mix(tuple((self._lora(name), strength) for name, strength in wanted.items()))
+        with self._lock:
+            return self._mixes.setdefault(mix.salt, mix)
 
     @property
     def resident(self) -> dict[str, int]:
@@ -91,7 +95,13 @@ class AdapterBank:
 
     def act(self, rows: Sequence[Rows]) -> None:
         """What acts in the next forward passes: tokens that no row names are the bare base's."""
-        self._acting = self._applied.plan(rows)
+        self._acting = self._stacks.plan(rows)
+        self._input = None
+        self._products = []
+
+    def rest(self) -> None:
+        """Nothing acts any more; what was made ready is kept for the next pass."""
+        self._acting = []
         self._input = None
         self._products = []
 

@@ -30,6 +30,11 @@ class Mix:
         return tuple((lora.hash, strength) for lora, strength in self.parts)
 
     @cached_property
+    def lora(self) -> Lora:
+        """All of it as one adapter: a copy of the matrices, unless it is one adapter at strength 1."""
+        return fold(self)
+
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Equal for mixes whose matrices have the same sizes."""
         return tuple(lora.shape for lora, _ in self.parts)
@@ -64,11 +69,11 @@ class Together:
 
     def down(self, group: int, rows: torch.Tensor) -> torch.Tensor | None:
         matrix = self.lora.down.get(group)
-        return None if matrix is None else rows @ matrix.t()
+        return None if matrix is None else _product(rows, matrix.t())
 
     def up(self, path: str, product: torch.Tensor | None) -> torch.Tensor | None:
         part = self.lora.up.get(path)
-        return None if part is None else product[:, part.first : part.last] @ part.matrix
+        return None if part is None else _product(product[:, part.first : part.last], part.matrix)
 
 
 class Apart:
@@ -98,36 +103,29 @@ class Apart:
 
 
 def in_order(mixes: Iterable[Mix]) -> list[int]:
-    """Indices that put mixes beside each other whose rows `Applied` can multiply in one product."""
+    """Indices that put mixes beside each other whose rows `Stacks` can multiply in one product."""
     mixes = list(mixes)
     often = Counter(mix.salt for mix in mixes)
     return sorted(range(len(mixes)), key=lambda at: _side_by_side(mixes[at], often))
 
 
-class Applied:
-    """Mixes as matrices: kept from one forward pass to the next, dropped when no request has them."""
+class Stacks:
+    """Mixes as matrices for the rows of a pass; a stack is kept for as long as the next pass needs it."""
 
     def __init__(self) -> None:
-        self._folded: dict[Salt, Lora] = {}
         self._apart: dict[tuple[Salt, ...], Apart] = {}
 
     def plan(self, rows: Sequence[Rows]) -> list[tuple[slice, Matrices]]:
         """What acts on which rows. Tokens that no row names, or with no adapters, are the bare base's."""
-        rows = [row for row in rows if row.mix.parts]
-        if not rows:
-            return []  # between two passes; what is kept stays
-        mixes = {row.mix.salt: row.mix for row in rows}
-        self._folded = {salt: self._folded.get(salt) or fold(mix) for salt, mix in mixes.items()}
         plan: list[tuple[slice, Matrices]] = []
         kept: dict[tuple[Salt, ...], Apart] = {}
-        for run in _runs(rows, Counter(row.mix.salt for row in rows)):
-            loras = [self._folded[row.mix.salt] for row in run]
+        for run in _runs([row for row in rows if row.mix.parts]):
             where = slice(run[0].start, run[-1].stop)
             if len(run) == 1:
-                plan.append((where, Together(loras[0])))
+                plan.append((where, Together(run[0].mix.lora)))
                 continue
             salts = tuple(row.mix.salt for row in run)
-            kept[salts] = self._apart.get(salts) or Apart(loras)
+            kept[salts] = self._apart.get(salts) or Apart([row.mix.lora for row in run])
             plan.append((where, kept[salts]))
         self._apart = kept
         return plan
@@ -156,8 +154,9 @@ def fold(mix: Mix) -> Lora:
     return Lora(str(mix.salt), down, up)
 
 
-def _runs(rows: Sequence[Rows], often: Mapping[Salt, int]) -> list[list[Rows]]:
+def _runs(rows: Sequence[Rows]) -> list[list[Rows]]:
     """Neighbouring single tokens that one batched product can take; all other rows by themselves."""
+    often = Counter(row.mix.salt for row in rows if row.stop - row.start == 1)
     runs: list[list[Rows]] = []
     for row in rows:
         last = runs[-1][-1] if runs else None
@@ -176,6 +175,11 @@ def _runs(rows: Sequence[Rows], often: Mapping[Salt, int]) -> list[list[Rows]]:
 def _side_by_side(mix: Mix, often: Mapping[Salt, int]) -> tuple:
     """Equal for mixes whose rows go into one product: the same mix, or different ones of the same shape."""
     return (mix.shape, mix.salt if often[mix.salt] > 1 else ())
+
+
+def _product(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """A single row as `Apart` multiplies it: small products are added up otherwise there."""
+    return torch.bmm(rows[None], matrix[None])[0] if len(rows) == 1 else rows @ matrix
 
 
 def _stacked(matrices: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from bitsandbytes.cextension import lib
-from bitsandbytes.functional import _convert_weight_packed_for_cpu, has_avx512bf16
+from bitsandbytes.functional import QuantState, _convert_weight_packed_for_cpu, has_avx512bf16
 from bitsandbytes.nn import Linear4bit
 from transformers import PreTrainedModel
 
@@ -41,9 +41,15 @@ def _can_join(layer: torch.nn.Module) -> bool:
         and has_avx512bf16()
         and layer.weight.device.type == "cpu"
         and layer.weight.quant_state.quant_type == "nf4"
-        and layer.bias is None
         and layer.out_features % _ROWS == layer.in_features % _COLUMNS == 0
     )
+
+
+def _as_the_kernel_wants(layer: Linear4bit) -> tuple[torch.Tensor, QuantState]:
+    weight, state = layer.weight.data, layer.weight.quant_state
+    if getattr(state, "packing_format_for_cpu", False):  # since its first forward pass
+        return weight, state
+    return _convert_weight_packed_for_cpu(weight, state)
 
 
 class Joined(torch.nn.Module):
@@ -55,33 +61,29 @@ class Joined(torch.nn.Module):
 
     def __init__(self, layers: Sequence[Linear4bit]):
         super().__init__()
-        weights, scales, block = [], [], 0
-        for layer in layers:
-            weight, state = layer.weight.data, layer.weight.quant_state
-            if not getattr(
-                state, "packing_format_for_cpu", False
-            ):  # which its first forward pass brings about
-                weight, state = _convert_weight_packed_for_cpu(weight, state)
-            weights.append(weight)
-            scales.append(state.absmax)
-            block = state.blocksize
+        pairs = [_as_the_kernel_wants(layer) for layer in layers]
+        weights, scales = [weight for weight, _ in pairs], [state.absmax for _, state in pairs]
+        block = pairs[0][1].blocksize
         self.register_buffer("packed", torch.cat(weights), persistent=False)
         self.register_buffer("absmax", torch.cat(scales, dim=1).contiguous(), persistent=False)
         self._inputs, self._outputs = layers[0].in_features, len(self.packed)
         self._sizes = ctypes.c_int64(self._outputs), ctypes.c_int64(self._inputs)
         self._strides = ctypes.c_int64(block), ctypes.c_int64(self._inputs), ctypes.c_int64(self._outputs)
-        self._all = len(layers)
         self._given: torch.Tensor | None = None
         self._product: torch.Tensor | None = None
-        self._asked = 0
+        self._layers = len(layers)
+        self._asked: set[int] = set()
 
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
-        """[..., inputs] -> [..., outputs of all layers], in bf16; each layer asks for it once."""
-        if given is not self._given:
-            self._given, self._product, self._asked = given, self._multiply(given), 0
+    def forward(self, given: torch.Tensor, first: int) -> torch.Tensor:
+        """[..., inputs] -> [..., outputs of all layers], in bf16, for the layer that begins at `first`.
+
+        Computed once for all of them, and again for one that asks twice: it may have changed its part.
+        """
+        if given is not self._given or first in self._asked:
+            self._given, self._product, self._asked = given, self._multiply(given), set()
         product = self._product
-        self._asked += 1
-        if self._asked == self._all:
+        self._asked.add(first)
+        if len(self._asked) == self._layers:
             self._given = self._product = None
         return product
 
@@ -107,7 +109,9 @@ class Part(torch.nn.Module):
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.joined = joined
+        self.bias = layer.bias
         self._first, self._last = first, first + layer.out_features
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
-        return self.joined(given)[..., self._first : self._last]
+        product = self.joined(given, self._first)[..., self._first : self._last]
+        return product if self.bias is None else product + self.bias.to(product.dtype)

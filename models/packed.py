@@ -103,7 +103,7 @@ def forward(model: PreTrainedModel, bank: AdapterBank, pieces: Items[Piece]) -> 
         ).logits[0]
     finally:
         config._attn_implementation = usual
-        bank.act(())
+        bank.rest()
     return list(logits[: len(wanted)].split([len(piece.logits) for piece in pieces]))
 
 
@@ -136,7 +136,8 @@ def _attention(
 ) -> torch.Tensor:
     """[heads, n, size] of the tokens from `start` on, over all keys -> [n, heads, size].
 
-    Heads that share keys (grouped-query attention) are put as rows of one head: an eighth of the time.
+    Heads that share keys (grouped-query attention) are put as rows of one head: to repeat the keys for each
+    takes several times as long.
     """
     heads, count, size = query.shape
     shared = heads // keys.shape[0]
@@ -151,7 +152,7 @@ def _attention(
         attn_mask=mask,
         scale=scaling,
     )
-    return out.view(heads, count, size).transpose(0, 1)
+    return out.reshape(heads, count, size).transpose(0, 1)
 
 
 AttentionInterface.register(_NAME, _attend)

@@ -28,6 +28,6 @@ def _one(model: PreTrainedModel, bank: AdapterBank, piece: Piece) -> torch.Tenso
             input_ids=torch.tensor([ids], device=model.device), past_key_values=sequence.cache, use_cache=True
         )
     finally:
-        bank.act(())
+        bank.rest()
     sequence.rereads = getattr(output, "past_key_values", None) is None
     return output.logits[0, [at - start for at in piece.logits]]

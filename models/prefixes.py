@@ -1,5 +1,6 @@
 """Prefixes: finished requests' keys and values, so that a chat's next turn costs its new tokens only."""
 
+from models.mix import Mix
 from models.sequence import Sequence
 
 
@@ -28,6 +29,7 @@ class Prefixes:
         if sequence.cache is not None:
             return
         sequence.back_to_settled()
+        sequence.mix = Mix(sequence.mix.parts)  # without the matrices that were made ready for it
         self._kept = [
             kept
             for kept in self._kept

@@ -58,3 +58,14 @@ def test_the_whole_model_keeps_its_bits(model: torch.nn.Module) -> None:
         join_layers(model)
         assert torch.equal(model(input_ids=ids).logits, before)
         assert torch.equal(model(input_ids=ids).logits, before)
+
+
+def test_a_layer_that_asks_twice_gets_a_product_of_its_own(model: torch.nn.Module) -> None:
+    join_layers(model)
+    layer = model.model.layers[0].self_attn.k_proj
+    given = torch.randn(1, 3, layer.in_features).bfloat16()
+    with torch.inference_mode():
+        first = layer(given)
+        before = first.clone()
+        first += 1  # as an adapter does
+        assert torch.equal(layer(given), before)
