@@ -23,7 +23,8 @@ SHORTEST = 0.1  # seconds; nobody says a word in less
 # FFmpeg opens more than recordings: playlists, which name other files and addresses, must not be among them.
 _FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,webm,avi,mpegts,asf,amr,png_pipe,jpeg_pipe,gif"
 # Their header, or their index, says how long they are; of the others only the packets tell.
-_TOLD = {"w64", "aiff", "caf", "au", "flac", "mov"}
+_TOLD = {"w64", "aiff", "caf", "au", "flac", "mov", "matroska"}
+_COUNTED = (b"Xing", b"Info")  # an MP3 with one of these says how many frames it has
 _MISSING = 0.25  # seconds that may lack at the end: encoders round their headers to whole frames
 _KINDS = {
     b"\x89PNG": "a PNG image",
@@ -130,7 +131,8 @@ def _told(container: InputContainer, start: bytes) -> float | None:
     if container.format.name == "wav":
         return _told_by_wav(start)
     named = set(container.format.name.split(","))
-    return container.duration / av.time_base if named & _TOLD and container.duration else None
+    told = named & _TOLD or any(mark in start for mark in _COUNTED)
+    return container.duration / av.time_base if told and container.duration else None
 
 
 def _told_by_wav(start: bytes) -> float | None:

@@ -43,7 +43,7 @@ class WhisperModel:
         """`where` is a name that openai-whisper knows, a checkpoint file, or a folder of its parts (*.pt)."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if where in whisper.available_models():
-            return cls(_encoded(whisper.load_model(where, device)), check)
+            return cls(_encoded(_official(where, device)), check)
         files = sorted(Path(where).glob("*.pt")) if Path(where).is_dir() else [Path(where)]
         weights: dict[str, torch.Tensor] = {}
         try:
@@ -169,6 +169,13 @@ class WhisperModel:
                 last_speech_timestamp=0.0,
             )
         return [_segment(one, result) for one in found], int(stopped * SAMPLE_RATE)
+
+
+def _official(name: str, device: str) -> Whisper:
+    try:
+        return whisper.load_model(name, device)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError
+        raise SpeechError(f"Whisper {name!r} could not be downloaded or loaded: {error}") from error
 
 
 class _Encoded(Whisper):

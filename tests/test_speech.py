@@ -1,5 +1,6 @@
 """The transcriber on a tiny real Whisper: one owner, nothing mixed up, silence is silence, cancel, errors."""
 
+import os
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from models.registry import Registry
 from models.speech import Transcriber
 from models.transcript import Heard, Listening, Transcript
 from models.voice import VoiceDetector, weights_file
+from models.whisper_model import WhisperModel
 from tests.sounds import noise, spoken
 from tests.tiny_whisper import MULTILINGUAL, make_whisper
 
@@ -167,6 +169,26 @@ def test_cancelling_ends_it_and_the_next_one_works(transcriber: Transcriber, cli
     assert transcriber.transcribe(clips[0]) == alone
 
 
+def test_cancelling_acts_between_two_tokens(folder: Path, clips: list[np.ndarray]) -> None:
+    left = [10_000]
+
+    def check() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise CancelledError
+
+    model = WhisperModel.load(str(folder / "tiny.pt"), check)
+    clip = next(clip for clip in clips if model.hear(clip, Listening(), "en")[0])
+    alone = model.hear(clip, Listening(), "en")
+    for tokens in (0, 1, 5):
+        left[0] = tokens
+        with pytest.raises(CancelledError):
+            model.hear(clip, Listening(), "en")
+        assert left[0] == -1
+    left[0] = 10_000
+    assert model.hear(clip, Listening(), "en") == alone
+
+
 def test_a_failure_ends_one_recording_only(transcriber: Transcriber, clips: list[np.ndarray]) -> None:
     def fail(_heard: Heard) -> None:
         raise ValueError("of the caller")
@@ -259,3 +281,16 @@ def test_every_official_name_is_known_before_whisper_is_imported() -> None:
 
     assert set(OFFICIAL) == set(whisper.available_models())
     assert all(Path(whisper._MODELS[name]).name == file for name, file in OFFICIAL.items())
+
+
+def test_real_sounds_that_are_no_speech_are_not_heard_and_real_speech_is() -> None:
+    folder = Path(os.environ.get("TROUPE_DATA", "")) / "speech"
+    if not folder.is_dir():
+        pytest.skip("TROUPE_DATA names no folder with recordings")
+    detector = VoiceDetector()
+    for file in folder.glob("nonspeech_*"):
+        assert detector.spans(decode(file), 30 * RATE) == [], file.name
+    for file in sorted((folder / "ljspeech").glob("*.wav")):
+        audio = decode(file)
+        spoken_samples = sum(span.end - span.start for span in detector.spans(audio, 30 * RATE))
+        assert spoken_samples > 0.9 * len(audio), file.name
