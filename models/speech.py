@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +19,8 @@ from models import speech_files
 from models.audio import RATE
 from models.errors import Busy, SpeechError, TroupeError
 from models.registry import Registry
-from models.transcript import Heard, Listening, Segment, Transcript, Word
-from models.voice import Span, VoiceDetector
+from models.transcript import Heard, Listening, Segment, Transcript
+from models.voice import VoiceDetector
 
 if TYPE_CHECKING:
     from models.whisper_model import WhisperModel
@@ -166,7 +166,7 @@ class Transcriber:
         for span in spans:
             self._check()
             heard, language = model.hear(audio[span.start : span.end], how, language)
-            segments += [_later(segment, span) for segment in heard]
+            segments += [segment.later(span.start / RATE) for segment in heard]
             text = "".join(segment.text for segment in segments).strip()
             job.on_progress(Heard(span.end / RATE, duration, text))
         spoken = sum(span.end - span.start for span in spans) / RATE
@@ -186,10 +186,3 @@ class Transcriber:
     def _check(self) -> None:
         if self._current and self._current.cancelled.is_set():
             raise CancelledError
-
-
-def _later(segment: Segment, span: Span) -> Segment:
-    """The same, with times from the beginning of the recording."""
-    by = span.start / RATE
-    words = tuple(Word(w.text, w.start + by, w.end + by, w.confidence) for w in segment.words)
-    return replace(segment, start=segment.start + by, end=segment.end + by, words=words)

@@ -1,6 +1,6 @@
-"""What goes into the transcriber and what comes out of it: plain frozen values, no behaviour."""
+"""What goes into the transcriber and what comes out of it: plain frozen values."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -43,6 +43,11 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
 
+    def later(self, seconds: float) -> "Segment":
+        """The same, that much later."""
+        words = tuple(replace(w, start=w.start + seconds, end=w.end + seconds) for w in self.words)
+        return replace(self, start=self.start + seconds, end=self.end + seconds, words=words)
+
 
 @dataclass(frozen=True)
 class Transcript:
@@ -52,7 +57,7 @@ class Transcript:
     language: str | None
     duration: float
     task: Literal["transcribe", "translate"] = "transcribe"
-    speech_seconds: float = field(default=0.0)
+    speech_seconds: float = 0.0
 
     @property
     def text(self) -> str:

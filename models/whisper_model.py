@@ -5,7 +5,6 @@ new try and for the word times), random tries repeat, and what cannot be speech 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from whisper.timing import add_word_timestamps, dtw
 from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE, get_tokenizer
 
 from models.errors import SpeechError, SpeechOptionError
-from models.transcript import Listening, Segment, Word
+from models.segments import cut, segment
+from models.transcript import Listening, Segment
 
 WINDOW = N_SAMPLES  # samples, 30 s: what Whisper hears at once
 # Whisper's own thresholds. Each new try costs a whole decoding, so there are three, not six.
@@ -93,7 +93,7 @@ class WhisperModel:
                 language = max(probabilities[0], key=probabilities[0].get)
             result = self._decode(features, how, language)
             heard, end = self._segments(result, features, len(rest), how, language)
-            segments += [_moved(segment, at / SAMPLE_RATE) for segment in heard]
+            segments += [one.later(at / SAMPLE_RATE) for one in heard]
             # Whisper stopped in the middle: it goes on where its last time mark is
             if min(end, len(rest) - end) < _REST * SAMPLE_RATE:
                 return segments, language
@@ -150,7 +150,7 @@ class WhisperModel:
         mark = 30.0 / self._model.dims.n_audio_ctx  # seconds from one time mark to the next
         seconds = samples / SAMPLE_RATE
         found, stopped = [], 0.0
-        for tokens, complete in _cut(result.tokens, tokenizer.timestamp_begin):
+        for tokens, complete in cut(result.tokens, tokenizer.timestamp_begin):
             times = [(t - tokenizer.timestamp_begin) * mark for t in tokens if t >= tokenizer.timestamp_begin]
             start = min(times[0], seconds) if times else 0.0
             end = min(times[-1], seconds) if len(times) > 1 else seconds
@@ -168,7 +168,7 @@ class WhisperModel:
                 num_frames=samples // HOP_LENGTH,
                 last_speech_timestamp=0.0,
             )
-        return [_segment(one, result) for one in found], int(stopped * SAMPLE_RATE)
+        return [segment(one, result) for one in found], int(stopped * SAMPLE_RATE)
 
 
 def _official(name: str, device: str) -> Whisper:
@@ -217,46 +217,3 @@ def _before_token(check: Callable[[], None]) -> Callable[..., None]:
             check()
 
     return hook
-
-
-def _cut(tokens: list[int], first_mark: int) -> list[tuple[list[int], bool]]:
-    """Pieces of a decoding, each with whether a time mark begins and ends it and another one follows.
-
-    Two marks in a row are the end of one piece and the beginning of the next. A single one at the very end
-    says that nothing is spoken after it.
-    """
-    pieces: list[tuple[list[int], bool]] = []
-    begin = 0
-    for i in range(1, len(tokens)):
-        if tokens[i - 1] >= first_mark and tokens[i] >= first_mark:
-            pieces.append((tokens[begin:i], True))
-            begin = i
-    rest = tokens[begin:]
-    # words without a mark behind them, after others that have one, were broken off: they are heard again
-    if any(token < first_mark for token in rest) and (not pieces or rest[-1] >= first_mark):
-        pieces.append((rest, False))
-    return pieces
-
-
-def _segment(found: dict[str, Any], result: DecodingResult) -> Segment:
-    words = tuple(
-        Word(word["word"], float(word["start"]), float(word["end"]), float(word["probability"]))
-        for word in found.get("words", ())
-    )
-    return Segment(
-        text=found["text"],
-        start=float(found["start"]),
-        end=float(found["end"]),
-        tokens=tuple(found["tokens"]),
-        words=words,
-        temperature=result.temperature,
-        avg_logprob=result.avg_logprob,
-        compression_ratio=result.compression_ratio,
-        no_speech_prob=result.no_speech_prob,
-    )
-
-
-def _moved(segment: Segment, by: float) -> Segment:
-    """The same, `by` seconds later."""
-    words = tuple(replace(word, start=word.start + by, end=word.end + by) for word in segment.words)
-    return replace(segment, start=segment.start + by, end=segment.end + by, words=words)

@@ -13,6 +13,7 @@ import yaml
 from models.audio import RATE, decode
 from models.errors import Busy, RegistryError, SpeechError, SpeechOptionError
 from models.registry import Registry
+from models.segments import cut
 from models.speech import Transcriber
 from models.transcript import Heard, Listening, Transcript
 from models.voice import VoiceDetector, weights_file
@@ -146,6 +147,26 @@ def test_times_are_those_of_the_whole_recording(transcriber: Transcriber, clips:
     assert whole.segments[-1].start >= 19 + len(clip) / RATE
     assert len(progress) == 2 and progress[0].seconds < progress[1].seconds <= whole.duration
     assert progress[-1].text == whole.text
+
+
+MARK = 100  # the first time mark of these; 101 is 0.02 s later
+
+
+@pytest.mark.parametrize(
+    ("tokens", "pieces"),
+    [
+        ([], []),
+        ([MARK], []),
+        ([1, 2], [([1, 2], False)]),  # a model without time marks
+        ([MARK, 1, 2], [([MARK, 1, 2], False)]),  # no end: it ran out of tokens
+        ([MARK, 1, 150], [([MARK, 1, 150], False)]),  # nothing is spoken after it
+        ([MARK, 1, 150, 150, 2, 199], [([MARK, 1, 150], True), ([150, 2, 199], False)]),
+        ([MARK, 1, 150, 150], [([MARK, 1, 150], True)]),  # more is spoken, and not heard yet
+        ([MARK, 1, 150, 150, 2, 3], [([MARK, 1, 150], True)]),  # broken off: heard again from 150
+    ],
+)
+def test_segments_are_cut_at_time_marks(tokens: list[int], pieces: list[tuple[list[int], bool]]) -> None:
+    assert cut(tokens, MARK) == pieces
 
 
 def test_cancelling_ends_it_and_the_next_one_works(transcriber: Transcriber, clips: list[np.ndarray]) -> None:

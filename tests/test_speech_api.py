@@ -173,6 +173,17 @@ def test_the_gradio_endpoint(hearing: Server, http: httpx.Client, clip: bytes, t
         client.predict("/etc/passwd", api_name="/transcribe")
 
 
+@pytest.mark.parametrize("meta", [{"meta": {"_type": "gradio.FileData"}}, {}])
+def test_no_file_of_the_server_can_be_named(
+    http: httpx.Client, hearing: Server, meta: dict[str, Any]
+) -> None:
+    wav = save(hearing.registry.parent, "secret.wav", encoded(tones(), "wav"))
+    data = {"data": [{"path": str(wav), **meta}, None, False]}
+    call = http.post("/gradio_api/call/transcribe", json=data).json()["event_id"]
+    said = http.get(f"/gradio_api/call/transcribe/{call}").text
+    assert "event: error" in said and "seconds" not in said
+
+
 def test_without_a_model_the_rest_works_and_the_answer_says_why(server: Server, clip: bytes) -> None:
     with httpx.Client(base_url=server.url, timeout=120) as http:
         error = refused(post(http, clip), 503)

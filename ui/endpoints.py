@@ -55,7 +55,8 @@ def add_endpoints(stage: Stage) -> None:
 
     def transcribe(audio: gr.FileData, language: str | None = None, translate: bool = False) -> dict:
         """What is said in a recording: text so far and seconds done; the last one has the words as well."""
-        _check(**({} if language is None else {"language": language}), seed=None)
+        if language is not None:
+            _check(seed=None, language=language)
         how = Listening(language or None, "translate" if translate is True else "transcribe")
         try:
             samples = decode(_uploaded(audio), stage.registry.limits.audio_seconds)
