@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from whisper.decoding import DecodingResult
 
 from models.audio import RATE, decode
 from models.errors import Busy, RegistryError, SpeechError, SpeechOptionError
@@ -167,6 +168,27 @@ MARK = 100  # the first time mark of these; 101 is 0.02 s later
 )
 def test_segments_are_cut_at_time_marks(tokens: list[int], pieces: list[tuple[list[int], bool]]) -> None:
     assert cut(tokens, MARK) == pieces
+
+
+class Dictated(WhisperModel):
+    """Hears the sound, and decodes what the test says."""
+
+    def _decode(self, features: torch.Tensor, how: Listening, language: str) -> DecodingResult:
+        tokens = self.dictated.pop(0)
+        return DecodingResult(None, language, tokens=tokens, avg_logprob=-0.1, temperature=0.0)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_window_that_whisper_left_in_the_middle_is_gone_on_with(folder: Path, words: bool) -> None:
+    model = Dictated.load(str(folder / "tiny.pt"), lambda: None)
+    begin = 50363  # <|0.00|> of the English vocabulary; 50 marks are a second
+    eight, five = begin + 8 * 50, begin + 5 * 50
+    model.dictated = [[begin, 40, 41, eight, eight], [begin, 42, 43, five]]
+    first, second = model.hear(noise(20), Listening(words=words), "en")[0]
+    assert model.dictated == [] and (first.text, second.text) == ("IJ", "KL")
+    if not words:  # word times, which move a segment's ends, are gibberish here
+        assert (first.start, first.end, second.start, second.end) == (0.0, 8.0, 8.0, 13.0)
+    assert all(word.start >= 8 for word in second.words) and bool(second.words) == words
 
 
 def test_cancelling_ends_it_and_the_next_one_works(transcriber: Transcriber, clips: list[np.ndarray]) -> None:
