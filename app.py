@@ -1,4 +1,4 @@
-"""Start here: adapters.yaml -> stage (base, adapters, engine) -> page and HTTP API, in one process."""
+"""Start here: adapters.yaml -> stage (base, adapters, engine, speech) -> page and HTTP API, in a process."""
 
 import argparse
 import logging
@@ -34,6 +34,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default=env("GRADIO_SERVER_NAME") or env("HOST") or "127.0.0.1")
     parser.add_argument("--port", type=_port, default=env("GRADIO_SERVER_PORT") or env("PORT") or "7860")
     parser.add_argument("--base", default=env("BASE"), help="a base of the file, if not its default")
+    parser.add_argument("--speech", default=env("SPEECH"), help="a speech model of the file, likewise")
     parser.add_argument("--adapters-file", default=env("ADAPTERS_FILE") or "adapters.yaml")
     return parser.parse_args(arguments)
 
@@ -52,10 +53,12 @@ def _serve(options: argparse.Namespace) -> None:
     from ui.page import build_page, look
 
     registry = Registry.load(options.adapters_file)
-    stage = Stage(registry, options.base)
+    stage = Stage(registry, options.base, options.speech)
     try:
         ready = [name for name, status in stage.engine.adapters.items() if status.available]
         log.info("adapters: %s", ", ".join(ready) or "none")
+        if why := stage.transcriber.unavailable:
+            log.warning("no speech: %s", why)
         page = build_page(stage)
         limits = registry.limits
         # The engine has its own queue, so Gradio's holds nobody back; every waiting answer blocks a thread.

@@ -35,3 +35,15 @@ class Busy(TroupeError):
 
 class EngineError(TroupeError):
     """The model failed on one request (details are in the log) or the engine is shutting down."""
+
+
+class AudioError(TroupeError):
+    """A file or recording that cannot be listened to; the message says what is wrong with it."""
+
+
+class SpeechError(TroupeError):
+    """No speech model is there, it cannot be loaded, or it failed on one recording (details in the log)."""
+
+
+class SpeechOptionError(TroupeError):
+    """A language or a task that the speech model cannot do; the message names the valid choices."""

@@ -79,7 +79,7 @@ class Base(_Entry):
 
 
 class SpeechModel(_Entry):
-    """A Whisper model: a name that openai-whisper knows, or a file beside adapters.yaml."""
+    """A Whisper model: a name of openai-whisper's, or a checkpoint (file, or folder) beside adapters.yaml."""
 
     model: Text
     title: Text
@@ -92,6 +92,10 @@ class Speech(_Entry):
     default: str
     models: dict[Name, SpeechModel] = Field(min_length=1)
 
+    def model(self, name: str) -> SpeechModel:
+        """The speech model of that name; RegistryError names those that there are."""
+        return _pick(self.models, name, self._where, "speech model")
+
 
 class Limits(_Entry):
     """What one visitor may ask of the machine."""
@@ -101,6 +105,8 @@ class Limits(_Entry):
     max_tokens: int = Field(1024, ge=1, description="of one answer")
     adapter_megabytes: int = Field(4096, ge=1, description="of adapters in memory; more are read when used")
     cache_megabytes: int = Field(512, ge=1, description="of finished chats kept, so that they go on at once")
+    audio_seconds: int = Field(1800, ge=1, description="of one recording")
+    audio_megabytes: int = Field(64, ge=1, description="of one recording's file")
     switch_base: bool = Field(True, description="whether the page may load another base for everybody")
 
 
@@ -135,7 +141,9 @@ class Registry(_Entry):
             base._where = f"{path}: bases.{name}"
         _pick(registry.bases, registry.default, f"{path}: default", "base")
         if registry.speech:
-            _pick(registry.speech.models, registry.speech.default, f"{path}: speech.default", "speech model")
+            registry.speech._where = f"{path}: speech.default"
+            registry.speech.model(registry.speech.default)
+            registry.speech._where = f"{path}: speech.models"
         return registry
 
     @property

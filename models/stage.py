@@ -1,4 +1,4 @@
-"""Stage: which base is on. The one object that the page and the API are given."""
+"""Stage: which base and which speech model are on. The one object that the page and the API are given."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,13 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from models.base import load_base
 from models.engine import Engine
 from models.registry import Registry
+from models.speech import Transcriber
 
 
 class Stage:
-    """The registry and the engine of the base that answers now."""
+    """The registry, the engine of the base that answers now, and the transcriber."""
 
-    def __init__(self, registry: Registry, base: str | None = None):
+    def __init__(self, registry: Registry, base: str | None = None, speech: str | None = None):
         self.registry = registry
+        self.transcriber = Transcriber(
+            registry, speech
+        )  # first: a wrong name is told before a base is loaded
         self._switching = threading.Lock()
         self._engine = load_engine(registry, base or registry.default)
 
@@ -33,6 +37,7 @@ class Stage:
             before.close(drain=True)
 
     def close(self) -> None:
+        self.transcriber.close()
         self._engine.close()
 
 

@@ -47,6 +47,9 @@ def test_values_of_another_type_are_named(client: Client, given: dict[str, objec
         client.predict(**given, api_name="/chat")
 
 
-def test_only_these_two_are_offered(client: Client) -> None:
+def test_only_these_are_offered(client: Client) -> None:
     offered = client.view_api(return_format="dict", print_info=False)
-    assert set(offered["named_endpoints"]) == {"/chat", "/compare"} and not offered["unnamed_endpoints"]
+    assert (
+        set(offered["named_endpoints"]) == {"/chat", "/compare", "/transcribe"}
+        and not offered["unnamed_endpoints"]
+    )

@@ -1,10 +1,9 @@
 """The HTTP door: OpenAI-compatible routes over the stage's engine. A model's id is its adapter's name."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -22,13 +21,15 @@ from models.stage import Stage
 from ui import roles
 from ui.api_error import ApiError
 from ui.completion import Completion, Reply
+from ui.gone import cancel_when_gone
+from ui.speech_api import add_speech
 
 _BODY_BYTES = 4 << 20
 _SUBMITTING = 16  # threads that hand requests in, beside those that wait for an answer
 
 
 def api_router(stage: Stage) -> APIRouter:
-    """/health, /v1/models and /v1/chat/completions. Needs no exception handlers: errors are answered here."""
+    """/health and the routes under /v1. Needs no exception handlers: errors are answered here."""
     router = APIRouter(route_class=_Route)
     started = time.time()
     # Waiting for the engine blocks a thread, and anyio's own 40 are the page's too. The engine takes no more
@@ -46,6 +47,7 @@ def api_router(stage: Stage) -> APIRouter:
                 "summary": engine.base.summary,
                 "adapters": [name for name, status in engine.adapters.items() if status.available],
                 "busy": engine.busy,
+                "speech": stage.transcriber.name if stage.transcriber.unavailable is None else None,
                 "uptime_seconds": round(time.time() - started, 1),
             }
         )
@@ -75,9 +77,11 @@ def api_router(stage: Stage) -> APIRouter:
             return _EventStream(stream, events)
         return await _whole(request, stream, chunks, reply)
 
+    add_speech(router, stage)
+
     @router.api_route("/v1/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     async def unknown(request: Request) -> Response:
-        there = "GET /v1/models, POST /v1/chat/completions"
+        there = "GET /v1/models, POST /v1/chat/completions, POST /v1/audio/transcriptions"
         raise ApiError(
             404, f"There is no {request.method} {request.url.path}; there are {there}.", code="unknown_url"
         )
@@ -143,23 +147,10 @@ async def _events(chunks: AsyncIterator[Chunk], reply: Reply, with_usage: bool) 
 
 
 async def _whole(request: Request, stream: Stream, chunks: AsyncIterator[Chunk], reply: Reply) -> Response:
-    watch = asyncio.create_task(_cancel_when_gone(request, stream))
-    try:
-        async with aclosing(chunks):
-            parts = [chunk async for chunk in chunks]
-    finally:
-        watch.cancel()
-        stream.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
+    async with cancel_when_gone(request, stream), aclosing(chunks):
+        parts = [chunk async for chunk in chunks]
     text = "".join(part.text for part in parts)
     return JSONResponse(reply.whole(text, parts[-1].finish, parts[-1].usage))
-
-
-async def _cancel_when_gone(request: Request, stream: Stream) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    stream.cancel()
 
 
 async def _body(request: Request) -> bytes:

@@ -6,7 +6,16 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from models.errors import AdapterError, Busy, PromptError, PromptTooLong, TroupeError
+from models.errors import (
+    AdapterError,
+    AudioError,
+    Busy,
+    PromptError,
+    PromptTooLong,
+    SpeechError,
+    SpeechOptionError,
+    TroupeError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +55,13 @@ class ApiError(Exception):
                 # trying again, as clients do after a 503, does not mend an adapter
                 again = {"x-should-retry": "false"}
                 return cls(503, str(error), param="model", code="adapter_unavailable", headers=again)
+            case AudioError():
+                return cls(400, str(error), param="file", code="invalid_audio")
+            case SpeechOptionError():
+                return cls(400, str(error), param="language", code="invalid_value")
+            case SpeechError():
+                again = {"x-should-retry": "false"}
+                return cls(503, str(error), param="model", code="speech_unavailable", headers=again)
             case TroupeError():
                 return cls(500, str(error), code="engine_error")
         log.error("a request failed", exc_info=error)

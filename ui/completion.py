@@ -110,7 +110,7 @@ class Completion(_Strict):
                 given["messages"] = [_without_nulls(message) for message in messages]
             return cls.model_validate(given | {"sampling": sampling})
         except ValidationError as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
 
     def request(self, adapters: dict[str, float], defaults: Sampling, most: int) -> ChatRequest:
         """What the engine is asked: `defaults` with the body's sampling over them, `most` tokens at most."""
@@ -118,7 +118,7 @@ class Completion(_Strict):
         try:
             sampling = Sampling.model_validate(own | self.sampling, strict=True)
         except ValidationError as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
         if sampling.max_tokens > most:
             raise ApiError(
                 400,
@@ -189,7 +189,7 @@ def _only(name: str) -> str:
     return f" (only {' or '.join(json.dumps(value) for value in _NEUTRAL[name])})"
 
 
-def _refusal(error: ValidationError) -> ApiError:
+def refusal(error: ValidationError) -> ApiError:
     """The first of pydantic's errors, for whoever wrote the request."""
     first: ErrorDetails = error.errors()[0]
     param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])[1:]

@@ -1,15 +1,24 @@
-"""The page's named endpoints for programs that use gradio_client: /chat and /compare."""
+"""The page's named endpoints for programs that use gradio_client: /chat, /compare and /transcribe."""
+
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
+from gradio_client.utils import is_file_obj_with_meta
 
+from models.audio import decode
 from models.errors import TroupeError
 from models.registry import BARE
 from models.request import ChatRequest, Message
 from models.stage import Stage
+from models.transcript import Heard, Listening
 from ui import roles
 from ui.answering import together
 from ui.compare import start_both
+from ui.hearing import hearing
 from ui.running import progress
+from ui.transcription import words_json
 
 
 def add_endpoints(stage: Stage) -> None:
@@ -44,8 +53,35 @@ def add_endpoints(stage: Stage) -> None:
         except TroupeError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
+    def transcribe(audio: gr.FileData, language: str | None = None, translate: bool = False) -> dict:
+        """What is said in a recording: text so far and seconds done; the last one has the words as well."""
+        if language is not None:
+            _check(seed=None, language=language)
+        how = Listening(language or None, "translate" if translate is True else "transcribe")
+        try:
+            samples = decode(_uploaded(audio), stage.registry.limits.audio_seconds)
+            for now in hearing(stage.transcriber, samples, how):
+                if isinstance(now, Heard):
+                    yield {"text": now.text, "seconds": now.seconds, "duration": now.duration}
+                    continue
+                told = {"text": now.text, "seconds": now.duration, "duration": now.duration}
+                yield told | {"language": now.language, "words": words_json(now)}
+        except TroupeError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
     gr.api(chat, api_name="chat")
     gr.api(compare, api_name="compare")
+    gr.api(transcribe, api_name="transcribe")
+
+
+def _uploaded(file: Any) -> Path:
+    """Where Gradio has put it. Any other path of this machine is none of a visitor's business."""
+    if not is_file_obj_with_meta(file):
+        raise gr.Error(f"audio: {file!r} is no file that was uploaded.", print_exception=False)
+    path = Path(file["path"]).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise gr.Error("audio: only a file that was uploaded can be heard.", print_exception=False)
+    return path
 
 
 def _check(seed: object, **texts: object) -> None:

@@ -1,0 +1,105 @@
+"""The HTTP door's ears: /v1/audio/transcriptions and /v1/audio/translations, in OpenAI's form."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
+from typing import Literal
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from models.audio import decode
+from models.errors import SpeechError
+from models.speech import Transcription
+from models.stage import Stage
+from models.transcript import Transcript
+from ui.api_error import ApiError
+from ui.gone import cancel_when_gone
+from ui.transcription import OPENAIS, Form
+
+_DECODING = 2  # files that are read at the same time; whoever waits for Whisper has a thread of its own
+
+
+def add_speech(router: APIRouter, stage: Stage) -> None:
+    """Both routes, on the stage's transcriber."""
+    limits, transcriber = stage.registry.limits, stage.transcriber
+    reading = anyio.CapacityLimiter(_DECODING)
+    waiting = anyio.CapacityLimiter(limits.queue + 2)
+
+    async def listen(request: Request, task: Literal["transcribe", "translate"]) -> Response:
+        fields = await _fields(request, limits.audio_megabytes)
+        try:
+            file = _file(fields)
+            form = Form.parse([(name, value) for name, value in fields.multi_items() if value is not file])
+            _check_model(form.model, stage)
+            if why := transcriber.unavailable:
+                raise SpeechError(why)
+            audio = await run_sync(decode, await file.read(), limits.audio_seconds, limiter=reading)
+        finally:
+            await fields.close()
+        work = transcriber.submit(audio, form.listening(task))
+        async with cancel_when_gone(request, work):
+            transcript: Transcript | None = await run_sync(
+                _result, work, abandon_on_cancel=True, limiter=waiting
+            )
+        return form.response(transcript) if transcript else Response(status_code=499)  # to nobody
+
+    @router.post("/v1/audio/transcriptions")
+    async def transcriptions(request: Request) -> Response:
+        return await listen(request, "transcribe")
+
+    @router.post("/v1/audio/translations")
+    async def translations(request: Request) -> Response:
+        return await listen(request, "translate")
+
+
+def _result(work: Transcription) -> Transcript | None:
+    try:
+        return work.result()
+    except CancelledError:  # to asyncio it would mean that this very task is cancelled
+        return None
+
+
+def _check_model(name: str, stage: Stage) -> None:
+    valid = {stage.transcriber.name, OPENAIS} - {""}
+    if name not in valid:
+        message = f"There is no speech model {name!r} here; there is {' or '.join(sorted(valid))}."
+        raise ApiError(404, message, param="model", code="model_not_found")
+
+
+async def _fields(request: Request, megabytes: int) -> FormData:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise ApiError(
+            415, f"Content-Type must be multipart/form-data, not {kind!r}.", code="unsupported_media"
+        )
+    # any web page that the user visits can post a form: a browser says which one it was
+    origin = request.headers.get("origin")
+    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ApiError(403, f"Recordings are not taken from pages of {origin}.", code="foreign_origin")
+    try:
+        body = _counted(request, megabytes)
+        return await MultiPartParser(request.headers, body, max_files=1, max_fields=16).parse()
+    except (MultiPartException, KeyError) as error:
+        message = getattr(error, "message", str(error))
+        raise ApiError(400, f"The form cannot be read: {message}", code="invalid_form") from None
+
+
+async def _counted(request: Request, megabytes: int) -> AsyncIterator[bytes]:
+    most = megabytes * 1_000_000
+    count = 0
+    async for piece in request.stream():
+        count += len(piece)
+        if count > most:
+            raise ApiError(413, f"The recording is longer than {megabytes} MB.", code="body_too_large")
+        yield piece
+
+
+def _file(fields: FormData) -> UploadFile:
+    file = fields.get("file")
+    if not isinstance(file, UploadFile):
+        raise ApiError(400, "file is required: the recording.", param="file", code="missing_parameter")
+    return file
