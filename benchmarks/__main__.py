@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -11,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 
 from benchmarks import figures, report
 from benchmarks.contenders import Troupe, build_llama_cpp, build_peft
+from benchmarks.figures import Figure
 from benchmarks.process import Elsewhere
 from benchmarks.shapes import LLAMA_1B, SMOLLM_135M, Shape, make_registry
 from models.stage import load_engine
@@ -43,41 +45,46 @@ def measure(shape: Shape, folder: Path, rounds: int) -> report.Results:
     registry = make_registry(shape, folder, _ADAPTERS)
     machine = report.machine(threads)
     engine = load_engine(registry, shape.name)
-    ours, prompts = Troupe(engine), figures.Prompts(shape)
-    peft = Elsewhere(build_peft, folder, _ADAPTERS)
-    switch, names = peft.contender("switch"), peft.contender("names")
-    found: list[figures.Figure] = []
-    few = max(2, rounds // 2)
+    ours = Troupe(engine)
+    found: list[Figure] = []
 
-    def note(figure: figures.Figure) -> None:
+    def note(figure: Figure) -> None:
         found.append(figure)
         print(report.line(figure), flush=True)
 
     try:
-        note(figures.decoding(ours, switch, ">= 1.7", prompts, rounds))
-        # PEFT takes minutes for these
-        note(figures.side_by_side(ours, switch, "<= 0.25", prompts, few))
-        note(figures.side_by_side(ours, names, "<= 1", prompts, few))
-        note(figures.crowd(ours, switch, prompts, few))
-        peft.close()
-        llama_cpp = _llama_cpp(shape, folder, threads)
-        if llama_cpp:
-            llama = llama_cpp.contender("llama")
-            note(figures.decoding(ours, llama, ">= 0.7", prompts, rounds))
-            note(figures.reading(ours, llama, prompts, rounds))
-            note(figures.side_by_side(ours, llama, "<= 0.6", prompts, rounds))
-            llama_cpp.close()
-        note(figures.switching(ours, prompts))
-        note(figures.later_turns(ours, prompts, rounds))
-        for figure in figures.gaps(ours, prompts, rounds):
-            note(figure)
-        note(figures.long_contexts(ours, prompts, few))
-        note(figures.residents(ours, prompts, few))
-        bytes_each = engine.counters.resident_bytes["a0"] / shape.adapter_parameters
+        _figures(shape, folder, threads, ours, rounds, note)
+    except KeyboardInterrupt:
+        print("stopped: what was measured so far is written")
     finally:
+        bytes_each = engine.counters.resident_bytes["a0"] / shape.adapter_parameters
         engine.close()
-        peft.close()
     return report.Results(shape, machine, found, bytes_each)
+
+
+def _figures(
+    shape: Shape, folder: Path, threads: int, ours: Troupe, rounds: int, note: Callable[[Figure], None]
+) -> None:
+    prompts, few = figures.Prompts(shape), max(2, rounds // 2)
+    peft = Elsewhere(build_peft, folder, _ADAPTERS)
+    switch, names = peft.contender("switch"), peft.contender("names")
+    note(figures.decoding(ours, switch, ">= 1.7", prompts, rounds))
+    if llama_cpp := _llama_cpp(shape, folder, threads):
+        llama = llama_cpp.contender("llama")
+        note(figures.decoding(ours, llama, ">= 0.7", prompts, rounds))
+        note(figures.reading(ours, llama, prompts, rounds))
+        note(figures.side_by_side(ours, llama, "<= 0.6", prompts, rounds))
+        llama_cpp.close()
+    note(figures.switching(ours, prompts))
+    note(figures.later_turns(ours, prompts, rounds))
+    for figure in figures.gaps(ours, prompts, rounds):
+        note(figure)
+    note(figures.side_by_side(ours, switch, "<= 0.25", prompts, few))
+    note(figures.crowd(ours, switch, prompts, few))
+    note(figures.long_contexts(ours, prompts, few))
+    note(figures.residents(ours, prompts, few))
+    note(figures.side_by_side(ours, names, "<= 1", prompts, few))
+    peft.close()
 
 
 def _llama_cpp(shape: Shape, folder: Path, threads: int) -> Elsewhere | None:
