@@ -66,8 +66,6 @@ class Troupe:
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        # answers of equal length: with random weights the end comes at random
-        engine.base.model.generation_config.eos_token_id = engine.base.tokenizer.eos_token = None
 
     def ask(self, ask: Ask) -> Timing:
         return self.ask_all([ask])[0]

@@ -122,7 +122,7 @@ def _write_model(shape: Shape, folder: Path) -> None:
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=END,
+        eos_token_id=None,  # answers of equal length: with random weights the end would come at random
         pad_token_id=END,
         dtype="bfloat16",
     )
@@ -135,7 +135,8 @@ def _write_model(shape: Shape, folder: Path) -> None:
     vocab = {"<unknown>": 0, "<end>": END} | {f"w{token}": token for token in range(2, shape.vocab)}
     plain = Tokenizer(WordLevel(vocab, unk_token="<unknown>"))
     plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, eos_token="<end>", unk_token="<unknown>")
+    # no special tokens: they have no text, and every token of an answer is to be seen
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain)
     tokenizer.chat_template = "{% for message in messages %}{{ message.content }} {% endfor %}"
     tokenizer.save_pretrained(folder)
 
