@@ -1,7 +1,7 @@
 # make run    installs once into .venv and starts the page on http://127.0.0.1:7860
 # make test   the whole test suite;  make test ARGS="tests/test_registry.py -x"  a part of it
 # make lint   ruff: rules and formatting
-# make bench  the engine beside PEFT and llama.cpp on the shape of Llama-3.2-1B (an hour); make bench-quick: 135M
+# make bench  the engine beside PEFT and llama.cpp on the shape of Llama-3.2-1B (40 minutes); make bench-quick: 135M
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -110,6 +110,15 @@ class _Moments(BaseStreamer):
         pass
 
 
+def _one_after_the_other(contender: Contender, asks: Sequence[Ask]) -> list[Timing]:
+    """Each has waited for those before it."""
+    begun, timings = time.perf_counter(), []
+    for ask in asks:
+        before = time.perf_counter() - begun
+        timings.append(Timing(tuple(moment + before for moment in contender.ask(ask).tokens)))
+    return timings
+
+
 class PeftSwitch:
     """transformers' `generate` with PEFT's `set_adapter` under a lock: what most demos do."""
 
@@ -130,12 +139,7 @@ class PeftSwitch:
         return Timing(tuple(moment + waited for moment in moments.moments[1:]))
 
     def ask_all(self, asks: Sequence[Ask]) -> list[Timing]:
-        """One after the other: each has waited for those before it."""
-        begun, timings = time.perf_counter(), []
-        for ask in asks:
-            before = time.perf_counter() - begun
-            timings.append(Timing(tuple(moment + before for moment in self.ask(ask).tokens)))
-        return timings
+        return _one_after_the_other(self, asks)
 
     def _generate(self, asks: Sequence[Ask], **options) -> None:
         ids = torch.tensor([token_ids(ask.prompt) for ask in asks])
@@ -224,9 +228,4 @@ class LlamaCpp:
         return Timing(tuple(moments))
 
     def ask_all(self, asks: Sequence[Ask]) -> list[Timing]:
-        """One after the other."""
-        begun, timings = time.perf_counter(), []
-        for ask in asks:
-            before = time.perf_counter() - begun
-            timings.append(Timing(tuple(moment + before for moment in self.ask(ask).tokens)))
-        return timings
+        return _one_after_the_other(self, asks)

@@ -1,6 +1,7 @@
 """Mixes as matrices: folded, stacked, and with the same bits in any company."""
 
 import gc
+import weakref
 
 import pytest
 import torch
@@ -81,7 +82,10 @@ def test_streams_of_different_adapters_stay_one_product_when_a_prompt_joins() ->
 
 def test_nothing_is_kept_for_mixes_that_are_gone() -> None:
     stacks = Stacks()
-    stacks.plan([Rows(at, at + 1, mix) for at, mix in enumerate(MIXES[:2])])
+    ((_, apart),) = stacks.plan([Rows(at, at + 1, mix) for at, mix in enumerate(MIXES[:2])])
+    kept = weakref.ref(apart)
+    del apart
+    assert kept()
     stacks.plan([Rows(0, 1, Mix())])
     gc.collect()
-    assert not [kept for kept in gc.get_objects() if type(kept).__name__ == "Apart"]
+    assert not kept()
