@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -42,7 +44,8 @@ def main() -> int:
 def measure(shape: Shape, folder: Path, rounds: int) -> report.Results:
     """Makes the models, starts the contenders, and takes one figure after the other."""
     threads = int(os.environ["OMP_NUM_THREADS"])
-    registry = make_registry(shape, folder, _ADAPTERS)
+    with ThreadPoolExecutor(1) as own:  # a thread that ends, as in load_engine
+        registry = own.submit(make_registry, shape, folder, _ADAPTERS).result()
     machine = report.machine(threads)
     engine = load_engine(registry, shape.name)
     ours = Troupe(engine)
@@ -88,15 +91,10 @@ def _figures(
 
 
 def _llama_cpp(shape: Shape, folder: Path, threads: int) -> Elsewhere | None:
-    try:
-        import llama_cpp  # noqa: F401
-
-        from benchmarks import gguf_file
-    except ImportError:
+    if not (find_spec("llama_cpp") and find_spec("gguf")):
         print("llama.cpp is left out: pip install -r benchmarks/requirements.txt (it compiles for minutes)")
         return None
-    gguf_file.make(shape, folder)
-    return Elsewhere(build_llama_cpp, folder, threads)
+    return Elsewhere(build_llama_cpp, shape, folder, threads)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.generation.streamers import BaseStreamer
 
-from benchmarks.shapes import CONTEXT, token_ids
+from benchmarks.shapes import CONTEXT, Shape, token_ids
 from models.engine import Engine
 from models.request import ChatRequest, Message, Sampling
 
@@ -191,8 +191,11 @@ def build_peft(folder: Path, adapters: int) -> dict[str, Contender]:
     return {"switch": PeftSwitch(model), "names": PeftNames(model)}
 
 
-def build_llama_cpp(folder: Path, threads: int) -> dict[str, Contender]:
-    """`llama`."""
+def build_llama_cpp(shape: Shape, folder: Path, threads: int) -> dict[str, Contender]:
+    """`llama`, with its files written first, once."""
+    from benchmarks import gguf_file
+
+    gguf_file.make(shape, folder)
     return {"llama": LlamaCpp(folder, threads)}
 
 

@@ -5,6 +5,7 @@ import platform
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,15 @@ from benchmarks.shapes import Shape
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-_PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "llama-cpp-python")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "llama-cpp-python",
+    "openai-whisper",
+    "faster-whisper",
+)
 _NF4_BYTES = 0.5 + 2 / 64  # of a weight: four bits, and a bf16 scale for 64 of them
 # Sum over an array that no cache holds, in a process of its own: this one's threads belong to the engine.
 _BANDWIDTH = """
@@ -38,6 +47,12 @@ class Machine:
     threads: int
     bandwidth: float
     versions: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        speed = f"{self.threads} threads, {self.bandwidth / 1e9:.0f} GB/s read"
+        return f"{self.processor}, {speed}; {versions}; {date.today()}."
 
 
 @dataclass(frozen=True)
@@ -97,19 +112,19 @@ one request at a time; the others have four adapters in memory.
 """
 
 
+def table(figures: Sequence[Figure]) -> list[str]:
+    """Lines of Markdown."""
+    head = ["| figure | ours | other | against | ratio | bar | |", "|---|---|---|---|---|---|---|"]
+    return head + [_row(figure) for figure in figures]
+
+
 def _text(results: Results) -> str:
-    machine = results.machine
     rate = next(statistics.median(f.ours) for f in results.figures if f.title.startswith("one stream"))
-    rows = [_row(figure) for figure in results.figures]
-    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     return "\n".join(
         [
-            f"{machine.processor}, {machine.threads} threads, {machine.bandwidth / 1e9:.0f} GB/s read; "
-            f"{versions}; {date.today()}.",
+            results.machine.title,
             "",
-            "| figure | ours | other | against | ratio | bar | |",
-            "|---|---|---|---|---|---|---|",
-            *rows,
+            *table(results.figures),
             "",
             f"One stream makes {rate:.1f} tokens/s, {rate / results.limit:.0%} of the {results.limit:.1f}",
             "that the memory allows if a token cost nothing but reading the 4-bit weights once.",

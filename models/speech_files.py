@@ -37,13 +37,19 @@ def find(registry: Registry, name: str, spec: SpeechModel | None) -> str:
     path = registry.path.absolute().parent / Path(spec.model).expanduser()
     if spec.model in OFFICIAL:
         return _official(spec.model)
-    if path.is_file() or (path.is_dir() and any(path.glob("*.pt"))):
+    if path.is_file() or checkpoint_parts(path):
         return str(path)
     others = ", ".join(other for other in registry.speech.models if other != name) or "none"
     raise SpeechError(
-        f"The speech model {name!r} is not there: {spec.model} holds no checkpoint (*.pt), and it is none of "
-        f"openai-whisper's names ({', '.join(OFFICIAL)}). Start with --speech and another one: {others}."
+        f"The speech model {name!r} is not there: {spec.model} is no checkpoint, nor a folder with the "
+        f"parts of one (*.pt.00, ...), and it is none of openai-whisper's names "
+        f"({', '.join(OFFICIAL)}). Start with --speech and another one: {others}."
     )
+
+
+def checkpoint_parts(folder: Path) -> list[Path]:
+    """Of a checkpoint that was cut into several files, in their order; none if this is no folder with one."""
+    return sorted(folder.glob("*.pt.*"))
 
 
 def _official(model: str) -> str:

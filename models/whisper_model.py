@@ -4,13 +4,15 @@ Beside whisper's own `transcribe`: the encoder runs once per window (there, agai
 new try and for the word times), random tries repeat, and what cannot be speech is dropped.
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 import whisper
+from bitsandbytes.functional import has_avx512bf16
 from whisper.audio import HOP_LENGTH, N_SAMPLES, SAMPLE_RATE, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask, GreedyDecoder
 from whisper.model import ModelDimensions, Whisper
@@ -19,6 +21,7 @@ from whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE, get_tokenizer
 
 from models.errors import SpeechError, SpeechOptionError
 from models.segments import cut, segment
+from models.speech_files import checkpoint_parts
 from models.transcript import Listening, Segment
 
 WINDOW = N_SAMPLES  # samples, 30 s: what Whisper hears at once
@@ -35,24 +38,24 @@ class WhisperModel:
 
     def __init__(self, model: Whisper, check: Callable[[], None]):
         self._model = model.eval()
+        self._kind = torch.float16 if model.device.type == "cuda" else torch.float32
+        if model.device.type == "cpu" and has_avx512bf16():
+            self._kind = torch.bfloat16
+            _in_bf16(model)
         model.decoder.register_forward_pre_hook(_before_token(check), with_kwargs=True)
         dtw(torch.rand(2, 4))  # compiled at its first use, which takes seconds
 
     @classmethod
     def load(cls, where: str, check: Callable[[], None]) -> "WhisperModel":
-        """`where` is a name that openai-whisper knows, a checkpoint file, or a folder of its parts (*.pt)."""
+        """`where` is a name that openai-whisper knows, a checkpoint file, or a folder with its parts."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if where in whisper.available_models():
             return cls(_encoded(_official(where, device)), check)
-        files = sorted(Path(where).glob("*.pt")) if Path(where).is_dir() else [Path(where)]
-        weights: dict[str, torch.Tensor] = {}
         try:
-            for file in files:
-                part = torch.load(file, map_location="cpu", weights_only=True)
-                weights |= part["model_state_dict"]
-            model = Whisper(ModelDimensions(**part["dims"]))
+            checkpoint = torch.load(_file(Path(where)), map_location="cpu", weights_only=True)
+            model = Whisper(ModelDimensions(**checkpoint["dims"]))
             # 16-bit files load into the 32-bit model
-            model.load_state_dict(weights)
+            model.load_state_dict(checkpoint["model_state_dict"])
         except Exception as error:
             raise SpeechError(
                 f"{where} is no checkpoint of openai-whisper ('dims' and 'model_state_dict'): {error}"
@@ -100,11 +103,13 @@ class WhisperModel:
             at += end
 
     def _encode(self, mel: torch.Tensor) -> torch.Tensor:
-        return self._model.encoder((mel.half() if self._half else mel)[None])
+        features = self._model.encoder(mel.to(self._kind)[None])
+        # in bf16, whisper's decoding would refuse them; see _in_bf16
+        return features if self._half else features.float()
 
     @property
     def _half(self) -> bool:
-        return self._model.device.type == "cuda"
+        return self._kind == torch.float16
 
     def _decode(self, features: torch.Tensor, how: Listening, language: str) -> DecodingResult | None:
         """The first try that is language; None for silence and for what goes round in circles."""
@@ -171,11 +176,34 @@ class WhisperModel:
         return [segment(one, result) for one in found], int(stopped * SAMPLE_RATE)
 
 
+def _file(where: Path) -> Path | BinaryIO:
+    """A checkpoint's file; the parts in a folder are its bytes, one after the other."""
+    if where.is_dir():
+        return io.BytesIO(b"".join(part.read_bytes() for part in checkpoint_parts(where)))
+    return where
+
+
 def _official(name: str, device: str) -> Whisper:
     try:
         return whisper.load_model(name, device)
     except (OSError, RuntimeError) as error:  # URLError is an OSError
         raise SpeechError(f"Whisper {name!r} could not be downloaded or loaded: {error}") from error
+
+
+def _in_bf16(model: Whisper) -> None:
+    """The weights of products in bf16: half the bytes to read, and a CPU with the instructions for it.
+
+    openai-whisper casts weights to the kind of its inputs in each product, so that of the encoded audio decides.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv1d | torch.nn.Embedding):
+            module.to(torch.bfloat16)
+
+    def cast(_module: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        tokens, features, *others = arguments
+        return tokens, features.bfloat16(), *others
+
+    model.decoder.register_forward_pre_hook(cast)
 
 
 class _Encoded(Whisper):

@@ -21,8 +21,8 @@ _WATCH = """() => {
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """The system's Chromium; the test is skipped where there is none, unless TROUPE_REQUIRE_BROWSER is 1."""
+def chromium(*switches: str) -> Iterator[Any]:
+    """The system's Chromium; where there is none the test is skipped, unless TROUPE_REQUIRE_BROWSER is 1."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -32,7 +32,7 @@ def chromium() -> Iterator[Any]:
         _missing("no chromium on the PATH")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=path, args=[*arguments, *switches])
         yield browser
         browser.close()
 

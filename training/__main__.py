@@ -55,8 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--card", action="store_true", help="put figures and answers into the base's card")
     evaluate.add_argument("--compare", nargs=2, type=Path, metavar="JSON", help="two reports side by side")
     evaluate.set_defaults(run=_evaluate)
-    embedded = commands.add_parser("embedded", help="make the shipped base, then its adapters; resumable")
-    embedded.add_argument("--only", choices=["base", "adapters"], help="one of the two steps")
+    embedded = commands.add_parser(
+        "embedded", help="make the shipped base, its adapters and the Whisper; resumable"
+    )
+    embedded.add_argument("--only", choices=["base", "adapters", "whisper"], help="one of the steps")
     embedded.set_defaults(run=_embedded)
     return parser
 
@@ -91,19 +93,23 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _embedded(options: argparse.Namespace) -> None:
-    from training.train import Job, train
-
-    if options.only != "adapters":
+    home = ROOT / "models" / "embedded"
+    if options.only in (None, "base"):
         from training.embedded import make_base
 
-        make_base(ROOT / "models" / "embedded" / "base", RUNS / "base")
-    if options.only == "base":
-        return
-    registry = Registry.load(options.adapters_file)
-    for name in EMBEDDED:
-        recipe = Recipe.load(name).on("embedded")
-        run, out = RUNS / "train" / "embedded" / name, _home(registry, "embedded") / name
-        train(Job(recipe, "embedded", out, run, resume=True, again=False), registry)
+        make_base(home / "base", RUNS / "base")
+    if options.only in (None, "adapters"):
+        from training.train import Job, train
+
+        registry = Registry.load(options.adapters_file)
+        for name in EMBEDDED:
+            recipe = Recipe.load(name).on("embedded")
+            run, out = RUNS / "train" / "embedded" / name, _home(registry, "embedded") / name
+            train(Job(recipe, "embedded", out, run, resume=True, again=False), registry)
+    if options.only in (None, "whisper"):
+        from training.embedded.speech import make_whisper
+
+        make_whisper(home / "whisper", RUNS / "whisper")
 
 
 def _positive(text: str) -> int:

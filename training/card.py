@@ -34,7 +34,10 @@ def _figures(report: Report) -> Iterator[str]:
     limited = f" At most {report.limit} rows or prompts per figure were measured." if report.limit else ""
     yield f"Brackets are 95 % intervals.{limited}"
     yield ""
-    yield "Held-out loss, nats per answer token: whose rows (down), who reads them (across)."
+    yield (
+        "Held-out loss, nats (natural logarithms) per answer token, lower is better: whose rows (down), who "
+        "reads them (across). A role is best at home if no other reader has a lower loss on its rows."
+    )
     yield ""
     yield from _row("rows of", *readers, "rows", "best at home", "nearest other reader is behind by")
     yield from _row(*["---"] * (len(readers) + 4))
@@ -45,7 +48,11 @@ def _figures(report: Report) -> Iterator[str]:
         behind = f"{near.value:.3f} [{near.low:.3f}, {near.high:.3f}]"
         yield from _row(role, *cells, str(losses[role].count), verdict, behind)
     yield ""
-    yield "Greedy answers to held-out prompts; with the base in NF4, as served, and in bf16."
+    yield (
+        "Greedy answers to held-out prompts; with the base in 4 bits (NF4), as served, and in bf16. The "
+        "checks look at what their names say, mostly the form: not at whether a joke is funny or an email "
+        "makes sense. A floor is what was promised before anything was measured."
+    )
     yield ""
     columns = [f"{who}, {title}" for title in QUANTISATIONS.values() for who in ("adapter", "base")]
     yield from _row("figure", *columns, "prompts", "floor", "")
@@ -65,7 +72,11 @@ def _figures(report: Report) -> Iterator[str]:
 
 
 def _answers(report: Report) -> Iterator[str]:
-    yield "Greedy answers, unedited, to held-out prompts that a fixed seed chose."
+    yield (
+        "Greedy answers, unedited, to held-out prompts that a fixed seed chose. Where a prompt has several "
+        "turns, those of the assistant belong to it and are no answers of the model. An answer that reaches "
+        "its limit of tokens breaks off."
+    )
     for reader, answers in report.answers.items():
         yield ""
         who = "the bare base" if reader == BARE else reader

@@ -19,6 +19,7 @@ from ui.prompt_box import PromptBox
 from ui.running import Running
 from ui.text import original
 from ui.transcript import chat_messages, place
+from ui.voice import Voice
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Chat:
                 )
                 self.go_on = gr.Button("Continue the answer", size="sm", visible=False, elem_id="continue")
                 self.box = PromptBox(stage)
+                self.voice = Voice(stage)
             with gr.Column(scale=1, min_width=260, elem_id="settings"):
                 self.controls = SamplingControls(stage)
                 self.picker.unavailable.render()
@@ -78,6 +80,7 @@ class Chat:
     def wire(self) -> None:
         """Connect the events."""
         box, shelf = self.box, self._shelf
+        self.voice.wire()
         inputs = {shelf.book, shelf.search, self.picker.role, box.text, *box.fields, *self.controls.parts}
         outputs = [*self.parts, *shelf.parts, *self._banner.parts]
         for event, handler in (

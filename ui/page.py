@@ -15,6 +15,7 @@ from ui.conversation import Book
 from ui.conversations import Conversations
 from ui.endpoints import add_endpoints
 from ui.running import Running
+from ui.voice import SCRIPT
 
 _HERE = Path(__file__).parent
 # Nothing that a model writes may make a browser fetch from elsewhere.
@@ -64,7 +65,8 @@ def look() -> dict[str, Any]:
         "theme": _theme(),
         "js": (_HERE / "page.js").read_text(encoding="utf-8"),
         # not launch(css=): it rewrites every selector, and breaks lists of them and media queries
-        "head": f"{_HEAD}<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>",
+        "head": f"{_HEAD}<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>"
+        f"<script>{SCRIPT}</script>",
     }
 
 

@@ -19,6 +19,7 @@ from models.errors import TroupeError
 from training.embedded import corpus, real, tokenizer
 from training.embedded.chat import Conversation
 from training.embedded.curve import draw
+from training.embedded.folder import data_folder
 from training.embedded.pack import Rows, pack
 from training.embedded.pretrain import Pretraining, Settings, perplexity
 
@@ -33,7 +34,7 @@ def make_base(
     `data` is a folder with copies of the public data sets (default: TROUPE_DATA). A run that was killed goes
     on where its last checkpoint stopped.
     """
-    data, settings = _data_folder(data), settings or Settings()
+    data, settings = data_folder(data, corpus.FILES), settings or Settings()
     runs.mkdir(parents=True, exist_ok=True)
     _check_same(runs, data, settings)
     words = _tokenizer(runs, data, settings)
@@ -60,16 +61,6 @@ def encoded(words: PreTrainedTokenizerBase, talks: Iterable[Conversation]) -> It
         plain = [[{"role": m.role, "content": m.content.strip()} for m in talk] for talk in some]
         texts = words.apply_chat_template(plain, tokenize=False)
         yield from words(texts, add_special_tokens=False, verbose=False)["input_ids"]
-
-
-def _data_folder(data: Path | None) -> Path:
-    named = data or (Path(os.environ["TROUPE_DATA"]) if os.environ.get("TROUPE_DATA") else None)
-    if named is None or not any((named / name).exists() for name in corpus.FILES):
-        raise TroupeError(
-            f"The embedded base learns from public data in a folder that TROUPE_DATA names (now: {named}). "
-            f"It should hold {', '.join(corpus.FILES)}; models/embedded/README.md says where they come from."
-        )
-    return named
 
 
 def _check_same(runs: Path, data: Path, settings: Settings) -> None:
