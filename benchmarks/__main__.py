@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE, help="folder for RESULTS.md and its files")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
+    options.out.mkdir(parents=True, exist_ok=True)  # before the hour, not after it
     shape = SMOLLM_135M if options.quick else LLAMA_1B
     rounds = options.rounds or (3 if options.quick else 5)
     found = measure(shape, options.cache / shape.name, rounds)

@@ -23,6 +23,7 @@ from training.embedded.speech.make import save
 from training.embedded.speech.rooms import heard
 from training.embedded.speech.sentences import sentences
 from training.embedded.speech.trainer import Settings, Training, encode, new_model
+from training.embedded.speech.vocabulary import Vocabulary
 from training.embedded.speech.voices import PLAIN, UNHEARD, Voice, speak, trained
 
 TINY = Settings(
@@ -136,10 +137,25 @@ def test_a_run_goes_on_with_the_batch_that_came_next(clips: list[Clip]) -> None:
 
 
 def test_the_encoder_is_whispers_own() -> None:
-    model = new_model(TINY).eval()
+    model = new_model(TINY, 500).eval()
     mel = torch.randn(2, 80, 3000)
     with torch.inference_mode():
         torch.testing.assert_close(encode(model, mel), model.encoder(mel), atol=1e-4, rtol=1e-4)
+
+
+def test_unused_tokens_are_one_while_training() -> None:
+    vocabulary = Vocabulary(["The answer is 7."], TOKENIZER, 51_864)
+    small = new_model(TINY, len(vocabulary)).eval()
+    whole = vocabulary.complete(small).eval()
+    tokens = torch.tensor([[TOKENIZER.sot, TOKENIZER.no_timestamps, *TOKENIZER.encode(" The answer")]])
+    features = torch.randn(1, 40, TINY.width)
+    with torch.inference_mode():
+        ours = vocabulary.weighed(small.decoder(vocabulary.places(tokens), features)).log_softmax(-1)
+        right = whole.decoder(tokens, features).log_softmax(-1)
+    wanted = torch.tensor([TOKENIZER.encode(" is")[0], TOKENIZER.eot, TOKENIZER.timestamp_begin + 7])
+    torch.testing.assert_close(ours[..., vocabulary.places(wanted)], right[..., wanted], atol=1e-4, rtol=1e-4)
+    unused = TOKENIZER.encode(" zebra")[0]
+    assert vocabulary.places(torch.tensor([unused, -100])).tolist() == [len(vocabulary) - 1, -100]
 
 
 def test_a_killed_run_ends_as_an_unbroken_one(clips: list[Clip], tmp_path: Path) -> None:
@@ -161,7 +177,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(clips: list[Clip], tmp_path: Path)
 
 
 def test_the_parts_are_openais_own_checkpoint(tmp_path: Path) -> None:
-    model = new_model(replace(TINY, width=128))
+    model = new_model(replace(TINY, width=128), 51_864)
     save(model, tmp_path / "whisper")
     parts = sorted((tmp_path / "whisper").iterdir())
     assert len(parts) > 1 and all(part.stat().st_size < 10_000_000 for part in parts)

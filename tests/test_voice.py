@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from models.audio import RATE, decode
@@ -83,7 +84,9 @@ def gibberish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A tiny base, and a Whisper of random weights: its words are never sure."""
     folder = tmp_path_factory.mktemp("gibberish")
     path = make_registry(folder)
-    make_whisper(folder / "tiny.pt")
+    unsure = torch.load(make_whisper(folder / "sure.pt"), weights_only=True)
+    unsure["model_state_dict"]["decoder.ln.weight"] *= 0.4
+    torch.save(unsure, folder / "tiny.pt")
     content = yaml.safe_load(path.read_text())
     content["speech"] = {"default": "tiny", "models": {"tiny": {"model": "tiny.pt", "title": "Gibberish"}}}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -168,13 +171,13 @@ def test_a_recording_is_uploaded(gibberish: Server, tmp_path: Path) -> None:
     with talking(gibberish, silent) as visitor:
         page = visitor.page
         page.fill("#message textarea", "Before")
-        page.set_input_files("#upload-recording input[type=file], input#upload-recording", str(file))
+        page.set_input_files("#recording input[type=file]", str(file))
         wait_for(visitor, "/^Before .+/.test(document.querySelector('#message textarea').value)")
-        page.set_input_files("#upload-recording input[type=file], input#upload-recording", str(silent))
+        page.set_input_files("#recording input[type=file]", str(silent))
         page.get_by_text("No speech was heard in this recording.").wait_for()
         picture = tmp_path / "picture.mp3"
         picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-        page.set_input_files("#upload-recording input[type=file], input#upload-recording", str(picture))
+        page.set_input_files("#recording input[type=file]", str(picture))
         page.get_by_text("This is no recording but a PNG image.").wait_for()
         assert visitor.box().startswith("Before ")
 
@@ -191,7 +194,7 @@ def test_a_recording_is_uploaded(gibberish: Server, tmp_path: Path) -> None:
     ],
 )
 def test_a_microphone_that_cannot_be_had_is_told(gibberish: Server, prepare: str, told: str) -> None:
-    with chromium() as browser:  # headless, it refuses the microphone
+    with chromium("--deny-permission-prompts") as browser:
         visitor = Visitor(browser, gibberish.url)
         visitor.page.evaluate(prepare)
         visitor.page.click("#talk")

@@ -43,7 +43,7 @@ class Chat:
                 self.window = gr.Chatbot(
                     show_label=False,
                     label="Conversation",
-                    height="max(320px, calc(100dvh - 470px))",
+                    height="max(320px, calc(100dvh - 550px))",
                     buttons=["copy", "copy_all"],
                     editable="user",
                     group_consecutive_messages=False,  # an answer and the line about it: see transcript.py

@@ -374,7 +374,7 @@
   const dropped = (event) => event.target.closest?.('#chat-column') && event.dataTransfer?.types.includes('Files');
   document.addEventListener('dragover', (event) => dropped(event) && event.preventDefault());
   document.addEventListener('drop', (event) => {
-    const input = $('#upload-recording input[type=file]') || $('input#upload-recording[type=file]');
+    const input = $('#recording input[type=file]');
     if (!dropped(event) || !input) return;
     event.preventDefault();
     input.files = event.dataTransfer.files;

@@ -17,7 +17,7 @@ WHOLE = 3000  # frames of the 30 s that Whisper hears
 _LETTERS = " abcdefghijklmnopqrstuvwxyz0123456789'"  # CTC's classes from 1 on
 CLASSES = len(_LETTERS) + 1
 _SECOND, _EMPTY = 0.15, 0.02  # shares of recordings with another sentence after the first, and with no voice
-_WHOLE_SHARE = 0.03  # of the batches, padded to all of 30 s
+_WHOLE_SHARE = 0.008  # of the batches, padded to all of 30 s
 _POOL = 40  # batches that are sorted by length together
 
 
@@ -115,7 +115,7 @@ def _masked(mel: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def _batch(examples: Sequence[_Example], tokenizer: Tokenizer, rng: np.random.Generator) -> Batch:
     longest = max(example.mel.shape[-1] for example in examples)
     # silence behind, so that what is there in a window of 30 s is known to be nothing
-    frames = WHOLE if rng.random() < _WHOLE_SHARE else longest + 2 * int(rng.exponential(0.15) * longest / 2)
+    frames = WHOLE if rng.random() < _WHOLE_SHARE else longest + 2 * int(rng.exponential(0.2) * longest / 2)
     frames = min(frames, WHOLE)
     mels = [
         torch.nn.functional.pad(example.mel, (0, frames - example.mel.shape[-1]), value=floor(example.mel))

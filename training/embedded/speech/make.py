@@ -12,7 +12,7 @@ from whisper.model import Whisper
 from training.embedded.folder import data_folder
 from training.embedded.speech.clips import load_clips, make_clips
 from training.embedded.speech.sentences import FILES
-from training.embedded.speech.trainer import Settings, Training
+from training.embedded.speech.trainer import Settings, Training, word_errors
 from training.embedded.speech.voices import check_programs
 
 _TESTS = ("plain", "known", "slt", "kal")
@@ -37,7 +37,7 @@ def make_whisper(
     report = {
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "minutes": round(training.seconds / 60, 1),
-        "word_error_rate": {name: training.word_errors(clips) for name, clips in tests.items()},
+        "word_error_rate": {name: word_errors(model, clips) for name, clips in tests.items()},
         "settings": asdict(settings),
     }
     save(model, out)

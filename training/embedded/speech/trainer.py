@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from whisper.tokenizer import get_tokenizer
 from models.errors import TroupeError
 from training.embedded.speech.batches import CLASSES, IGNORED, Batch, batches, floor, spectrogram
 from training.embedded.speech.clips import Clip
+from training.embedded.speech.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class Settings:
     """Everything that decides what the model becomes. The vocabulary is that of openai's English models."""
 
     seed: int = 0
-    clips: int = 16_000
+    clips: int = 20_000
     width: int = 160
     heads: int = 4
     hearing_layers: int = 4
     writing_layers: int = 3
-    steps: int = 4_000
+    steps: int = 3_300
     batch: int = 32
     rate: float = 2e-3
     warmup_steps: int = 200
@@ -54,10 +55,10 @@ class Settings:
         )  # fmt: skip
 
 
-def new_model(settings: Settings) -> Whisper:
-    """Random weights; openai-whisper leaves some of them as they lie in memory."""
+def new_model(settings: Settings, tokens: int) -> Whisper:
+    """Random weights for so many tokens; openai-whisper leaves some of them as they lie in memory."""
     torch.manual_seed(settings.seed)
-    model = Whisper(settings.dims)
+    model = Whisper(replace(settings.dims, n_vocab=tokens))
     torch.nn.init.normal_(model.decoder.token_embedding.weight, std=settings.width**-0.5)
     torch.nn.init.normal_(model.decoder.positional_embedding, std=0.01)
     return model
@@ -71,9 +72,11 @@ class Training:
         self, settings: Settings, clips: Sequence[Clip], tests: dict[str, Sequence[Clip]], folder: Path
     ):
         self.settings, self._clips, self._tests = settings, clips, tests
-        self.model = new_model(settings)
-        self.letters = torch.nn.Linear(settings.width, CLASSES)
         self._tokenizer = get_tokenizer(multilingual=False)
+        texts = (clip.text for clip in clips)
+        self._vocabulary = Vocabulary(texts, self._tokenizer, settings.dims.n_vocab)
+        self.model = new_model(settings, len(self._vocabulary))
+        self.letters = torch.nn.Linear(settings.width, CLASSES)
         self._optimizers = self._make_optimizers()
         self.step, self.seconds = 0, 0.0
         self.metrics, self._checkpoint = folder / "metrics.jsonl", folder / "checkpoint.pt"
@@ -93,30 +96,13 @@ class Training:
             self.seconds = time.monotonic() - began
             row = {"step": self.step, "seconds": round(self.seconds, 1), **losses}
             if self.step % settings.test_steps == 0 or self.step == settings.steps:
-                row |= {name: self.word_errors(clips) for name, clips in self._tests.items()}
+                whole = self._vocabulary.complete(self.model)
+                row |= {name: word_errors(whole, clips) for name, clips in self._tests.items()}
             self._log(row)
             if time.monotonic() - saved > settings.save_minutes * 60 or self.step == end:
                 self._save()
                 saved = time.monotonic()
-        return self.model
-
-    def word_errors(self, clips: Sequence[Clip]) -> float:
-        """Word error rate of greedy decoding over all 30 s, as openai-whisper does it."""
-        self.model.eval()
-        normal = EnglishTextNormalizer()
-        said, found = [], []
-        for first in range(0, len(clips), 20):
-            some = clips[first : first + 20]
-            mels = [spectrogram(clip.samples) for clip in some]
-            padded = [F.pad(mel, (0, N_FRAMES - mel.shape[-1]), value=floor(mel)) for mel in mels]
-            with torch.inference_mode():
-                with torch.autocast("cpu", torch.bfloat16):
-                    features = encode(self.model, torch.stack(padded))
-                results = decode(self.model, features.float(), DecodingOptions(language="en", fp16=False))
-            said += [normal(clip.text) for clip in some]
-            found += [normal(result.text) for result in results]
-        self.model.train()
-        return round(wer(said, found), 4)
+        return self._vocabulary.complete(self.model)
 
     def _train_step(self, batch: Batch) -> dict[str, float]:
         rate = self.settings.rate * self._share()
@@ -126,10 +112,10 @@ class Training:
         with torch.autocast("cpu", torch.bfloat16):
             features = encode(self.model, batch.mel)
             letters = self.letters(features)
-            logits = self.model.decoder(batch.tokens, features)
-        text = F.cross_entropy(
-            logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED, label_smoothing=0.05
-        )
+            logits = self.model.decoder(self._vocabulary.places(batch.tokens), features)
+        labels = self._vocabulary.places(batch.labels)
+        weighed = self._vocabulary.weighed(logits)
+        text = F.cross_entropy(weighed.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
         spelled = F.ctc_loss(
             letters.float().log_softmax(-1).transpose(0, 1),
             batch.letters, batch.frames // 2, batch.lengths, zero_infinity=True,
@@ -198,6 +184,23 @@ class Training:
         rows = [json.loads(line) for line in self.metrics.read_text().splitlines()]
         kept = [json.dumps(row) for row in rows if row["step"] <= self.step]
         self.metrics.write_text("".join(f"{line}\n" for line in kept))
+
+
+def word_errors(model: Whisper, clips: Sequence[Clip]) -> float:
+    """Word error rate of greedy decoding over all 30 s, as openai-whisper does it."""
+    normal = EnglishTextNormalizer()
+    said, found = [], []
+    for first in range(0, len(clips), 20):
+        some = clips[first : first + 20]
+        mels = [spectrogram(clip.samples) for clip in some]
+        padded = [F.pad(mel, (0, N_FRAMES - mel.shape[-1]), value=floor(mel)) for mel in mels]
+        with torch.inference_mode():
+            with torch.autocast("cpu", torch.bfloat16):
+                features = encode(model, torch.stack(padded))
+            results = decode(model, features.float(), DecodingOptions(language="en", fp16=False))
+        said += [normal(clip.text) for clip in some]
+        found += [normal(result.text) for result in results]
+    return round(wer(said, found), 4)
 
 
 def encode(model: Whisper, mel: torch.Tensor) -> torch.Tensor:
