@@ -6,17 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from models.base import load_base
 from models.engine import Engine
 from models.registry import Registry
+from models.speaker import Speaker
 from models.speech import Transcriber
 
 
 class Stage:
-    """The registry, the engine of the base that answers now, and the transcriber."""
+    """The registry, the engine of the base that answers now, the transcriber and the speaker."""
 
     def __init__(self, registry: Registry, base: str | None = None, speech: str | None = None):
         self.registry = registry
         self.transcriber = Transcriber(
             registry, speech
         )  # first: a wrong name is told before a base is loaded
+        self.speaker = Speaker()
         self._switching = threading.Lock()
         self._engine = load_engine(registry, base or registry.default)
 

@@ -193,7 +193,7 @@ def _official(name: str, device: str) -> Whisper:
 def _in_bf16(model: Whisper) -> None:
     """The weights of products in bf16: half the bytes to read, and a CPU with the instructions for it.
 
-    openai-whisper casts weights to the kind of its inputs in each product, so that of the encoded audio decides.
+    openai-whisper casts weights to the kind of their inputs in each product: that of the audio decides.
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Linear | torch.nn.Conv1d | torch.nn.Embedding):

@@ -104,7 +104,7 @@ def test_a_room_changes_a_voice_and_keeps_it_a_sound(clips: list[Clip]) -> None:
 
 def test_batches_hold_what_whisper_is_to_write(clips: list[Clip]) -> None:
     seen = set()
-    for batch in islice(batches(clips, 4, TOKENIZER, seed=0, start=0), 30):
+    for batch in islice(batches(clips, 4, TOKENIZER, seed=0, start=4000), 30):
         assert batch.mel.shape[:2] == (4, 80) and batch.mel.shape[2] % 2 == 0
         letters = batch.letters.split(batch.lengths.tolist())
         for tokens, labels, spelled, frames in zip(

@@ -77,7 +77,7 @@ def api_router(stage: Stage) -> APIRouter:
             return _EventStream(stream, events)
         return await _whole(request, stream, chunks, reply)
 
-    add_speech(router, stage)
+    add_speech(router, stage, _body)
 
     @router.api_route("/v1/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     async def unknown(request: Request) -> Response:

@@ -58,7 +58,8 @@ class ApiError(Exception):
             case AudioError():
                 return cls(400, str(error), param="file", code="invalid_audio")
             case SpeechOptionError():
-                return cls(400, str(error), param="language", code="invalid_value")
+                param = "voice" if str(error).startswith("voice:") else "language"
+                return cls(400, str(error), param=param, code="invalid_value")
             case SpeechError():
                 again = {"x-should-retry": "false"}
                 return cls(503, str(error), param="model", code="speech_unavailable", headers=again)

@@ -1,6 +1,6 @@
-"""The HTTP door's ears: /v1/audio/transcriptions and /v1/audio/translations, in OpenAI's form."""
+"""The HTTP door's ears and voice: /v1/audio/transcriptions, translations and speech, in OpenAI's form."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import CancelledError
 from typing import Literal
 from urllib.parse import urlsplit
@@ -18,16 +18,19 @@ from models.stage import Stage
 from models.transcript import Transcript
 from ui.api_error import ApiError
 from ui.gone import cancel_when_gone
+from ui.spoken import Speech
 from ui.transcription import OPENAIS, Form
 
+_SPEAKING = 4  # texts that are spoken at the same time
 _DECODING = 2  # files that are read at the same time; whoever waits for Whisper has a thread of its own
 
 
-def add_speech(router: APIRouter, stage: Stage) -> None:
-    """Both routes, on the stage's transcriber."""
+def add_speech(router: APIRouter, stage: Stage, body: Callable[[Request], Awaitable[bytes]]) -> None:
+    """The routes, on the stage's transcriber and speaker; `body` reads JSON."""
     limits, transcriber = stage.registry.limits, stage.transcriber
     reading = anyio.CapacityLimiter(_DECODING)
     waiting = anyio.CapacityLimiter(limits.queue + 2)
+    speaking = anyio.CapacityLimiter(_SPEAKING)
 
     async def listen(request: Request, task: Literal["transcribe", "translate"]) -> Response:
         fields = await _fields(request, limits.audio_megabytes)
@@ -54,6 +57,12 @@ def add_speech(router: APIRouter, stage: Stage) -> None:
     @router.post("/v1/audio/translations")
     async def translations(request: Request) -> Response:
         return await listen(request, "translate")
+
+    @router.post("/v1/audio/speech")
+    async def speech(request: Request) -> Response:
+        wanted = Speech.parse(await body(request))
+        wav = await run_sync(stage.speaker.speak, wanted.input, wanted.name, wanted.speed, limiter=speaking)
+        return Response(wav, media_type="audio/wav")
 
 
 def _result(work: Transcription) -> Transcript | None:

@@ -259,6 +259,11 @@
   // --- Speaking
 
   const synthesis = window.speechSynthesis;
+  const SERVER = 'server:'; // before the name of a voice that is the server's
+  const serverVoices = () => $('#voice')?.dataset.serverVoices.split(' ').filter(Boolean) || [];
+  let played = Promise.resolve(); // sentences in the server's voice are played one after the other
+  let sound = null; // that is played now
+  let hushes = 0; // how often all that waited was given up
   let answer = null; // the one that is being written: { rows, old, spoken }
   let queued = 0; // sentences that are still to be spoken
 
@@ -266,23 +271,51 @@
   const speaking = () => queued > 0;
   const silence = () => {
     queued = 0;
+    hushes += 1;
     synthesis?.cancel();
+    sound?.pause();
+    sound = null;
     if (answer) answer.quiet = true;
     draw();
   };
   const say = (text) => {
-    if (!synthesis || !/[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(text)) return;
-    const spoken = new SpeechSynthesisUtterance(text.trim());
-    spoken.voice = synthesis.getVoices().find((voice) => voice.name === settings.voice) || null;
-    spoken.rate = settings.speed;
+    if (!/[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(text)) return;
+    const own = synthesis?.getVoices() || [];
+    const named = settings.voice.startsWith(SERVER) ? settings.voice.slice(SERVER.length) : '';
     queued += 1;
-    spoken.onend = spoken.onerror = () => {
-      queued = Math.max(0, queued - 1);
-      draw();
-      if (!queued && !answering() && mode === 'hands-free') status('Listening…');
-    };
-    synthesis.speak(spoken);
+    if (serverVoices().length && (named || !own.length)) sayByServer(text.trim(), named);
+    else {
+      const spoken = new SpeechSynthesisUtterance(text.trim());
+      spoken.voice = own.find((voice) => voice.name === settings.voice) || null;
+      spoken.rate = settings.speed;
+      spoken.onend = spoken.onerror = said;
+      synthesis.speak(spoken);
+    }
     draw();
+  };
+  const said = () => {
+    queued = Math.max(0, queued - 1);
+    draw();
+    if (!queued && !answering() && mode === 'hands-free') status('Listening…');
+  };
+
+  const sayByServer = (input, voice) => {
+    const body = JSON.stringify({ input, voice, speed: settings.speed });
+    const headers = { 'Content-Type': 'application/json' };
+    const wav = fetch('v1/audio/speech', { method: 'POST', body, headers }).then((answer) => answer.blob());
+    const asked = hushes;
+    played = played.then(async () => {
+      if (asked !== hushes) return;
+      try {
+        sound = new Audio(URL.createObjectURL(await wav));
+        const ended = new Promise((done) => (sound.onended = sound.onpause = sound.onerror = done));
+        await sound.play();
+        await ended;
+      } catch (error) {
+        status(`Not spoken: ${error.message}`);
+      }
+      if (asked === hushes) said();
+    });
   };
 
   const sentences = (text) =>
@@ -326,10 +359,12 @@
 
   const voices = () => {
     const list = $('#voice-name');
-    if (!list || !synthesis) return;
-    const found = synthesis.getVoices();
-    list.replaceChildren(new Option(found.length ? 'The browser’s own' : 'This browser has no voices', ''));
+    if (!list) return;
+    const found = synthesis?.getVoices() || [];
+    const usual = found.length ? 'The browser’s own' : serverVoices().length ? 'The server’s own' : 'There are none';
+    list.replaceChildren(new Option(usual, ''));
     found.forEach((voice) => list.add(new Option(`${voice.name} (${voice.lang})`, voice.name)));
+    serverVoices().forEach((name) => list.add(new Option(`${name}, spoken by the server`, SERVER + name)));
     list.value = settings.voice;
   };
 

@@ -20,8 +20,9 @@ SCRIPT = (Path(__file__).parent / "voice.js").read_text(encoding="utf-8")
 _UNSURE = 0.5  # words below this confidence are named; voice.js has the same
 # What one may drop into the box; models/audio.py reads them all.
 KINDS = [".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".webm", ".m4a", ".mp4", ".aac", ".aiff", ".aif"]
-_BAR = """<div id="voice" role="group" aria-label="Voice">
-<button id="talk" type="button" aria-pressed="false" title="{talk} (Alt+T)" {off}>🎤 Talk</button>
+_BAR = """<div id="voice" role="group" aria-label="Voice" data-server-voices="{voices}">
+<button id="talk" type="button" aria-pressed="false" {off}
+ title="Say what you would write (Alt+T)">🎤 Talk</button>
 <button id="hands-free" type="button" aria-pressed="false" {off}
  title="Listens, sends when you pause, speaks the answer, and listens again">Hands-free</button>
 <button id="speak" type="button" aria-pressed="false" title="Speak the answers">🔊 Speak answers</button>
@@ -48,7 +49,7 @@ class Voice:
         about = html.escape(f"Speech is written down by {spec.title}. {spec.about}" if spec else "")
         self.bar = gr.HTML(
             _BAR.format(
-                talk="Say what you would write",
+                voices=html.escape(" ".join(stage.speaker.voices)),
                 off="disabled" if why else "",
                 about=about,
                 why=html.escape(f"Talking is not possible here: {why}") if why else "",

@@ -19,6 +19,8 @@ CLASSES = len(_LETTERS) + 1
 _SECOND, _EMPTY = 0.15, 0.02  # shares of recordings with another sentence after the first, and with no voice
 _WHOLE_SHARE = 0.008  # of the batches, padded to all of 30 s
 _POOL = 40  # batches that are sorted by length together
+_EASY = 2000  # batches until all clips are drawn from, in all rooms; the shortest come first
+_SHORTEST = 0.2  # of the clips, at the start
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,20 @@ class _Example:
 
 
 def batches(clips: Sequence[Clip], size: int, tokenizer: Tokenizer, seed: int, start: int) -> Iterator[Batch]:
-    """Without end, from batch `start` on; the order, the rooms and the noise hang on the seed alone."""
+    """Without end, from batch `start` on; the order, the rooms and the noise hang on the seed alone.
+
+    Short and clean ones come first (SortaGrad, Amodei et al. 2016): in them is found what belongs where.
+    """
     number = start - start % _POOL
+    clips = sorted(clips, key=lambda clip: len(clip.sound))
     while True:
         rng = np.random.default_rng([seed, number])
-        chosen = rng.choice(len(clips), size * _POOL, replace=len(clips) < size * _POOL)
+        hard = min(1.0, number / _EASY)
+        count = max(1, round(len(clips) * (_SHORTEST + (1 - _SHORTEST) * hard)))
+        chosen = rng.choice(count, size * _POOL, replace=count < size * _POOL)
         examples = sorted(
-            (_example(clips, int(i), tokenizer, rng) for i in chosen), key=lambda e: e.mel.shape[-1]
+            (_example(clips[:count], int(i), tokenizer, rng, hard) for i in chosen),
+            key=lambda example: example.mel.shape[-1],
         )
         groups = [examples[i : i + size] for i in range(0, len(examples), size)]
         for at in rng.permutation(len(groups)):
@@ -66,18 +75,20 @@ def floor(mel: torch.Tensor) -> float:
     return float(mel.max()) - 2.0
 
 
-def _example(clips: Sequence[Clip], index: int, tokenizer: Tokenizer, rng: np.random.Generator) -> _Example:
+def _example(
+    clips: Sequence[Clip], index: int, tokenizer: Tokenizer, rng: np.random.Generator, hard: float
+) -> _Example:
     if rng.random() < _EMPTY:
         sound = 10 ** rng.uniform(-4, -1.3) * noise(int(rng.uniform(0.5, 4) * RATE), rng)
         silent = [tokenizer.sot, tokenizer.no_speech, tokenizer.eot]
         return _Example(spectrogram(sound.astype(np.float32)), silent, [])
     chosen = [clips[index]]
-    if rng.random() < _SECOND:
+    if rng.random() < _SECOND * hard:
         chosen.append(clips[rng.integers(len(clips))])
     parts, marks, at = [], [], 0
     for clip in chosen:
         pause = np.zeros(int(rng.uniform(0, 0.6) * RATE), np.float32)
-        sound = heard(clip.samples, rng)
+        sound = heard(clip.samples, rng) if rng.random() < hard else clip.samples
         parts += [pause, sound]
         marks.append(((at + len(pause)) / RATE, (at + len(pause) + len(sound)) / RATE))
         at += len(pause) + len(sound)
@@ -91,7 +102,8 @@ def _example(clips: Sequence[Clip], index: int, tokenizer: Tokenizer, rng: np.ra
         tokens += [_mark(start, tokenizer), *text, _mark(end, tokenizer)] if timed else text
     letters = " ".join(clip.text.lower() for clip in chosen)
     ids = [_LETTERS.index(letter) + 1 for letter in letters if letter in _LETTERS]
-    return _Example(_masked(spectrogram(np.concatenate(parts)), rng), [*tokens, tokenizer.eot], ids)
+    mel = spectrogram(np.concatenate(parts))
+    return _Example(_masked(mel, rng) if rng.random() < hard else mel, [*tokens, tokenizer.eot], ids)
 
 
 def _mark(seconds: float, tokenizer: Tokenizer) -> int:

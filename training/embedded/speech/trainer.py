@@ -34,14 +34,14 @@ class Settings:
     heads: int = 4
     hearing_layers: int = 4
     writing_layers: int = 3
-    steps: int = 3_300
+    steps: int = 6_000
     batch: int = 32
-    rate: float = 2e-3
+    rate: float = 1.5e-3
     warmup_steps: int = 200
     decay_share: float = 0.5  # the rate falls to zero over this last part
     weight_decay: float = 0.05
     clip: float = 1.0
-    letters: float = 0.3  # weight of the CTC loss beside the other
+    letters: float = 0.5  # weight of the CTC loss beside the other
     save_minutes: float = 3.0
     test_steps: int = 500  # from one measurement of the word error rate to the next
 
@@ -61,6 +61,9 @@ def new_model(settings: Settings, tokens: int) -> Whisper:
     model = Whisper(replace(settings.dims, n_vocab=tokens))
     torch.nn.init.normal_(model.decoder.token_embedding.weight, std=settings.width**-0.5)
     torch.nn.init.normal_(model.decoder.positional_embedding, std=0.01)
+    with torch.no_grad():  # as loud as the places that are added to them
+        model.encoder.conv1.weight *= 2
+        model.encoder.conv2.weight *= 4
     return model
 
 
