@@ -1,10 +1,13 @@
 """Speaker: text -> speech, by the program espeak-ng where it is installed. Small, offline, many voices."""
 
+import logging
 import shutil
 import struct
 import subprocess
 
 from models.errors import SpeechError, SpeechOptionError
+
+log = logging.getLogger(__name__)
 
 LONGEST = 4096  # characters
 _PROGRAM = "espeak-ng"
@@ -24,7 +27,7 @@ class Speaker:
         """Why nothing can be spoken here."""
         if self.voices:
             return None
-        return f"This server has no voices: the program {_PROGRAM} is not installed."
+        return f"This server has no voices: the program {_PROGRAM} is not installed, or has none."
 
     def speak(self, text: str, voice: str | None = None, speed: float = 1.0) -> bytes:
         """A wav file of the text. Raises SpeechError, or SpeechOptionError for a voice that there is not."""
@@ -36,8 +39,9 @@ class Speaker:
                 f"voice: {voice!r} is not known. Valid choices: {', '.join(self.voices)}."
             )
         command = [self._program, "--stdin", "--stdout", "-v", voice, "-s", str(round(_WORDS * speed))]
-        # on one line: espeak-ng makes a long pause at the end of each
-        given = " ".join(text[:LONGEST].replace("\0", " ").split())
+        # control characters and [[ are commands to espeak-ng, and each line ends in a long pause
+        plain = "".join(letter if letter.isprintable() else " " for letter in text).replace("[[", "[ [")
+        given = " ".join(plain.split())
         try:
             done = subprocess.run(
                 command, input=given.encode(), capture_output=True, check=True, timeout=_SECONDS

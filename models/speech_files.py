@@ -49,7 +49,7 @@ def find(registry: Registry, name: str, spec: SpeechModel | None) -> str:
 
 def checkpoint_parts(folder: Path) -> list[Path]:
     """Of a checkpoint that was cut into several files, in their order; none if this is no folder with one."""
-    return sorted(folder.glob("*.pt.*"))
+    return sorted(folder.glob("*.pt.[0-9][0-9]"))
 
 
 def _official(model: str) -> str:

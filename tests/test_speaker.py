@@ -35,6 +35,8 @@ def test_nothing_in_a_text_is_a_switch_or_a_command() -> None:
         "--help",
         "$(id)",
         "a\0b",
+        "\x01200p",
+        "[[h@]]",
         "<speak>a</speak>",
         "\n\n.",
         "x" * LONGEST,
@@ -47,7 +49,10 @@ def test_nothing_in_a_text_is_a_switch_or_a_command() -> None:
 def test_without_the_program_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     speaker = Speaker()
-    assert speaker.unavailable == "This server has no voices: the program espeak-ng is not installed."
+    assert (
+        speaker.unavailable
+        == "This server has no voices: the program espeak-ng is not installed, or has none."
+    )
     with pytest.raises(SpeechError, match="no voices"):
         speaker.speak("Hello")
 

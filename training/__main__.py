@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "embedded", help="make the shipped base, its adapters and the Whisper; resumable"
     )
     embedded.add_argument("--only", choices=["base", "adapters", "whisper"], help="one of the steps")
+    embedded.add_argument("--seed", type=int, help="another one than the recipes', to see what chance does")
     embedded.set_defaults(run=_embedded)
     return parser
 
@@ -93,23 +94,29 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _embedded(options: argparse.Namespace) -> None:
-    home = ROOT / "models" / "embedded"
+    registry, seed = Registry.load(options.adapters_file), options.seed
+    home = registry.path.resolve().parent / "models" / "embedded"
+    runs = RUNS if seed is None else RUNS / f"seed-{seed}"
     if options.only in (None, "base"):
         from training.embedded import make_base
+        from training.embedded.pretrain import Settings
 
-        make_base(home / "base", RUNS / "base")
+        settings = Settings() if seed is None else Settings(seed=seed)
+        make_base(home / "base", runs / "base", settings=settings)
     if options.only in (None, "adapters"):
         from training.train import Job, train
 
-        registry = Registry.load(options.adapters_file)
         for name in EMBEDDED:
             recipe = Recipe.load(name).on("embedded")
-            run, out = RUNS / "train" / "embedded" / name, _home(registry, "embedded") / name
+            recipe = recipe if seed is None else recipe.with_settings([f"train.seed={seed}"])
+            run, out = runs / "train" / "embedded" / name, home / "adapters" / name
             train(Job(recipe, "embedded", out, run, resume=True, again=False), registry)
     if options.only in (None, "whisper"):
         from training.embedded.speech import make_whisper
+        from training.embedded.speech.trainer import Settings
 
-        make_whisper(home / "whisper", RUNS / "whisper")
+        settings = Settings() if seed is None else Settings(seed=seed)
+        make_whisper(home / "whisper", runs / "whisper", settings=settings)
 
 
 def _positive(text: str) -> int:

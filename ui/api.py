@@ -81,7 +81,7 @@ def api_router(stage: Stage) -> APIRouter:
 
     @router.api_route("/v1/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     async def unknown(request: Request) -> Response:
-        there = "GET /v1/models, POST /v1/chat/completions, POST /v1/audio/transcriptions"
+        there = "GET /v1/models and POST /v1/chat/completions, /v1/audio/transcriptions, /v1/audio/speech"
         raise ApiError(
             404, f"There is no {request.method} {request.url.path}; there are {there}.", code="unknown_url"
         )

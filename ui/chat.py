@@ -19,7 +19,7 @@ from ui.prompt_box import PromptBox
 from ui.running import Running
 from ui.text import original
 from ui.transcript import chat_messages, place
-from ui.voice import Voice
+from ui.voice.bar import Voice
 
 log = logging.getLogger(__name__)
 

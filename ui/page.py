@@ -15,7 +15,7 @@ from ui.conversation import Book
 from ui.conversations import Conversations
 from ui.endpoints import add_endpoints
 from ui.running import Running
-from ui.voice import SCRIPT
+from ui.voice.bar import SCRIPT
 
 _HERE = Path(__file__).parent
 # Nothing that a model writes may make a browser fetch from elsewhere.

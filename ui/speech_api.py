@@ -21,7 +21,7 @@ from ui.gone import cancel_when_gone
 from ui.spoken import Speech
 from ui.transcription import OPENAIS, Form
 
-_SPEAKING = 4  # texts that are spoken at the same time
+_SPEAKING = 2  # texts that are spoken at the same time
 _DECODING = 2  # files that are read at the same time; whoever waits for Whisper has a thread of its own
 
 
@@ -87,7 +87,8 @@ async def _fields(request: Request, megabytes: int) -> FormData:
         )
     # any web page that the user visits can post a form: a browser says which one it was
     origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+    hosts = {request.headers.get("host"), request.headers.get("x-forwarded-host")}
+    if origin and urlsplit(origin).netloc not in hosts:
         raise ApiError(403, f"Recordings are not taken from pages of {origin}.", code="foreign_origin")
     try:
         body = _counted(request, megabytes)

@@ -1,5 +1,6 @@
 """Spoken sentences, made once by all cores and kept in a folder: what is trained on, and four tests."""
 
+import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,6 +11,7 @@ from random import Random
 import numpy as np
 from tqdm import tqdm
 
+from models.errors import TroupeError
 from training.embedded.speech.sentences import sentences
 from training.embedded.speech.voices import PLAIN, UNHEARD, Voice, speak, trained
 
@@ -33,6 +35,7 @@ class Clip:
 def make_clips(folder: Path, data: Path, count: int, seed: int) -> None:
     """Renders `count` clips to train on and the tests into `folder`; what is there already stays."""
     folder.mkdir(parents=True, exist_ok=True)
+    _check_same(folder / "made-from.json", {"count": count, "seed": seed})
     jobs = []
     for name, spoken in _spoken(data, count, seed).items():
         for first in range(0, len(spoken), _AT_ONCE):
@@ -67,6 +70,13 @@ def _spoken(data: Path, count: int, seed: int) -> dict[str, list[tuple[str, Voic
         "slt": [(text, UNHEARD[0]) for text in tested],
         "kal": [(text, UNHEARD[1]) for text in tested],
     }
+
+
+def _check_same(file: Path, settings: dict[str, int]) -> None:
+    made = json.loads(file.read_text(encoding="utf-8")) if file.exists() else settings
+    if made != settings:
+        raise TroupeError(f"{file.parent} holds clips of {made}, not of {settings}; remove it to begin anew.")
+    file.write_text(json.dumps(settings), encoding="utf-8")
 
 
 def _render(job: tuple[Path, Sequence[tuple[str, Voice]]]) -> None:

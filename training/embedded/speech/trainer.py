@@ -34,7 +34,7 @@ class Settings:
     heads: int = 4
     hearing_layers: int = 4
     writing_layers: int = 3
-    steps: int = 6_000
+    steps: int = 3_000
     batch: int = 32
     rate: float = 1.5e-3
     warmup_steps: int = 200
@@ -175,6 +175,8 @@ class Training:
     def _load(self) -> None:
         state = torch.load(self._checkpoint, weights_only=True)
         differs = {k: v for k, v in asdict(self.settings).items() if state["settings"].get(k) != v}
+        # a shorter or longer run may go on: the rate depends on the step and the number of steps alone
+        differs.pop("steps", None)
         if differs:
             raise TroupeError(
                 f"{self._checkpoint} was made with other settings than {differs}; remove it to begin anew."
