@@ -194,7 +194,7 @@ def test_a_recording_is_uploaded(gibberish: Server, tmp_path: Path) -> None:
     ],
 )
 def test_a_microphone_that_cannot_be_had_is_told(gibberish: Server, prepare: str, told: str) -> None:
-    with chromium("--deny-permission-prompts") as browser:
+    with chromium("--deny-permission-prompts", "--use-fake-device-for-media-stream") as browser:
         visitor = Visitor(browser, gibberish.url)
         visitor.page.evaluate(prepare)
         visitor.page.click("#talk")
