@@ -11,11 +11,11 @@ from whisper.model import Whisper
 
 from training.embedded.folder import data_folder
 from training.embedded.speech.clips import load_clips, make_clips
+from training.embedded.speech.curve import TESTS, draw, measured
 from training.embedded.speech.sentences import FILES
 from training.embedded.speech.trainer import Settings, Training, word_errors
 from training.embedded.speech.voices import check_programs
 
-_TESTS = ("plain", "known", "slt", "kal")
 _PART = 9_000_000  # bytes
 _WATCHED = 40  # clips of each test while training
 
@@ -30,7 +30,7 @@ def make_whisper(
     settings, data = settings or Settings(), data_folder(data, FILES)
     check_programs()
     make_clips(runs / "clips", data, settings.clips, settings.seed)
-    tests = {name: load_clips(runs / "clips", name) for name in _TESTS}
+    tests = {name: load_clips(runs / "clips", name) for name in TESTS}
     watched = {name: clips[:_WATCHED] for name, clips in tests.items()}
     training = Training(settings, load_clips(runs / "clips", "train"), watched, runs)
     model = training.run()
@@ -38,11 +38,12 @@ def make_whisper(
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "minutes": round(training.seconds / 60, 1),
         "word_error_rate": {name: word_errors(model, clips) for name, clips in tests.items()},
+        "curve": measured(training.metrics),
         "settings": asdict(settings),
     }
     save(model, out)
     (out / "training.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (out / "metrics.jsonl").write_text(training.metrics.read_text(encoding="utf-8"), encoding="utf-8")
+    draw(report["curve"], out / "word-errors.png")
     return report
 
 
