@@ -34,7 +34,7 @@ class Ours:
         entries = f"{{default: it, models: {{it: {{model: {file.resolve()}, title: it}}}}}}"
         listed = file.with_suffix(".yaml")
         listed.write_text(
-            f"default: none\nbases: {{none: {{model: none, title: none}}}}\nspeech: {entries}\n"
+            f"default: none\nbases: {{none: {{model: none, title: none, context: 64}}}}\nspeech: {entries}\n"
         )
         self._transcriber, self._sound = Transcriber(Registry.load(listed)), sound
 
