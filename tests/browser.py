@@ -1,12 +1,11 @@
 """A real Chromium on a running server: what a visitor does and sees."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
+from tests.needs import missing
 
 SECONDS = 45  # patience on a small machine under load
 # Notes every length that the newest answer had, so that growth is seen even if the test is slow to look.
@@ -27,20 +26,14 @@ def chromium(*switches: str) -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        _missing("playwright is not installed")
+        missing("playwright is not installed")
     if path is None:
-        _missing("no chromium on the PATH")
+        missing("no chromium on the PATH")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=path, args=[*arguments, *switches])
         yield browser
         browser.close()
-
-
-def _missing(what: str) -> None:
-    if os.environ.get("TROUPE_REQUIRE_BROWSER") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 class Visitor:

@@ -1,15 +1,15 @@
 """Sounds and files for tests, made on the spot: tones, noise, and speech where espeak-ng is installed."""
 
 import io
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
 import av
 import numpy as np
-import pytest
 from av.audio.frame import AudioFrame
+
+from tests.needs import needs
 
 RATE = 44_100
 # name -> container, codec, sample format that the codec takes, samples per second
@@ -71,9 +71,8 @@ def picture(container: str, codec: str, frames: int = 1) -> bytes:
 
 @cache
 def spoken(text: str, voice: str = "en-us") -> bytes:
-    """A wav of somebody who says the text; skips the test where there is no espeak-ng."""
-    if not shutil.which("espeak-ng"):
-        pytest.skip("espeak-ng is not installed")
+    """A wav of somebody who says the text; by espeak-ng."""
+    needs("espeak-ng")
     command = ["espeak-ng", "-v", voice, "--stdout", text]
     return subprocess.run(command, capture_output=True, check=True).stdout
 

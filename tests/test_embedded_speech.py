@@ -1,7 +1,6 @@
 """How the embedded Whisper is made: sentences, synthetic voices, and a tiny one from nothing."""
 
 import json
-import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from whisper.tokenizer import get_tokenizer
 from models.audio import RATE
 from models.errors import TroupeError
 from models.whisper_model import WhisperModel
+from tests.needs import needs
 from training.embedded.speech import make_whisper
 from training.embedded.speech.batches import IGNORED, batches
 from training.embedded.speech.clips import Clip, load_clips
@@ -83,8 +83,7 @@ def test_voices_of_the_tests_are_never_trained_on() -> None:
 
 
 def test_every_program_speaks_in_order() -> None:
-    if not all(map(shutil.which, ("espeak-ng", "flite", "festival"))):
-        pytest.skip("espeak-ng, flite or festival is not installed")
+    needs("espeak-ng", "flite", "festival")
     text = 'She said "two" apples.'
     voices = [*PLAIN, *UNHEARD, Voice("festival", "ked_diphone", 0.7), Voice("flite", "rms")]
     sounds = list(speak([(text, voice) for voice in voices] + [("Yes.", PLAIN[0])]))
@@ -191,8 +190,7 @@ def test_the_parts_are_openais_own_checkpoint(tmp_path: Path) -> None:
 
 
 def test_it_is_made_from_nothing(data: Path, tmp_path: Path) -> None:
-    if not all(map(shutil.which, ("espeak-ng", "flite", "festival"))):
-        pytest.skip("espeak-ng, flite or festival is not installed")
+    needs("espeak-ng", "flite", "festival")
     report = make_whisper(tmp_path / "out", tmp_path / "runs", data, TINY)
     assert set(report["word_error_rate"]) == {"plain", "known", "slt", "kal"}
     assert json.loads((tmp_path / "out" / "training.json").read_text())["parameters"] == report["parameters"]

@@ -1,6 +1,5 @@
 """Texts that the server speaks: espeak-ng's own voices, and OpenAI's form of asking for them."""
 
-import shutil
 import wave
 from io import BytesIO
 
@@ -11,9 +10,13 @@ from openai import OpenAI
 from models.audio import RATE, decode
 from models.errors import SpeechError, SpeechOptionError
 from models.speaker import LONGEST, Speaker
+from tests.needs import needs
 from tests.server import Server
 
-pytestmark = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
+
+@pytest.fixture(scope="module", autouse=True)
+def _program() -> None:
+    needs("espeak-ng")
 
 
 def test_a_text_becomes_a_wav_of_the_right_length() -> None:

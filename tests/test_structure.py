@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.registry import Registry
+from models.speech_files import checkpoint_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 10_000_000  # bytes: the Hub refuses larger files without LFS
@@ -107,8 +108,12 @@ def test_shipped_registry_names_only_what_is_there() -> None:
                 assert (ROOT / "training" / "recipes" / f"{adapter.recipe}.yaml").is_file(), name
 
 
-def test_the_embedded_base_and_its_adapters_are_shipped() -> None:
+def test_the_embedded_base_its_adapters_and_its_whisper_are_shipped() -> None:
     registry = Registry.load(ROOT / "adapters.yaml")
+    speech = ROOT / registry.speech.model(registry.speech.default).model
+    assert registry.speech.default == "embedded"
+    assert sum(part.stat().st_size for part in speech.glob("whisper.pt.*")) < 24_000_000
+    assert checkpoint_parts(speech)
     base = registry.base("embedded")
     weights = sorted(Path(registry.resolve(base.model)).glob("*.safetensors"))
     assert weights and max(file.stat().st_size for file in weights) < 10_000_000

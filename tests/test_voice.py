@@ -1,7 +1,6 @@
 """Talking to the page: a real Chromium whose microphone hears a file, real Whispers, and the real program."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ from tests.sounds import encoded, spoken
 from tests.tiny import make_registry
 from tests.tiny_whisper import make_whisper
 
-EMBEDDED = ROOT / "models" / "embedded" / "whisper"
 # Notes what is given to the browser's voices, and has each sentence take a moment.
 _VOICES = """() => {
   window.spoken = []; window.cancelled = 0;
@@ -81,10 +79,6 @@ def wait_until_spoken(visitor: Visitor, text: str) -> None:
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """What ships: the embedded base, its adapters, and the embedded Whisper."""
-    if not any(EMBEDDED.glob("*.pt.*")):
-        pytest.skip("models/embedded/whisper is not made yet")
-    if not shutil.which("espeak-ng"):
-        pytest.skip("espeak-ng is not installed")
     with running(ROOT / "adapters.yaml", tmp_path_factory.mktemp("home")) as started:
         yield started
 
