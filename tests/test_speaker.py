@@ -45,6 +45,9 @@ def test_nothing_in_a_text_is_a_switch_or_a_command() -> None:
         "x" * LONGEST,
     ):
         assert speaker.speak(text).startswith(b"RIFF")
+    # to espeak-ng these would be a change of speed, and sounds instead of letters
+    assert speaker.speak("\x01300SHello there") == speaker.speak(" 300SHello there")
+    assert speaker.speak("[[h@l'oU]]") == speaker.speak("[ [h@l'oU]]")
     with pytest.raises(SpeechOptionError, match="voice: '--help' is not known. Valid choices: en-us, "):
         speaker.speak("Hello", "--help")
 

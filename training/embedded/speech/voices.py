@@ -23,6 +23,7 @@ PACKAGES = ("espeak-ng", "flite", "festival", "festvox-kallpc16k", "festvox-kdlp
 _ACCENTS = table("voices")["accents"].split()
 # espeak-ng's own voice more often than any other
 _VARIANTS = ["", "", "", *(f"+{name}" for name in table("voices")["variants"].split())]
+_WORDS, _PITCH = 165, 50  # per minute, and of 99: espeak-ng's own middle
 _AT_ONCE = 200  # sentences of one festival process, which takes a moment to start
 
 
@@ -79,7 +80,7 @@ def speak(spoken: Sequence[tuple[str, Voice]]) -> Iterator[np.ndarray]:
 
 def _command(text: str, voice: Voice, wav: Path) -> list[str]:
     if voice.program == "espeak-ng":
-        pace, pitch = round(165 * voice.pace), round(50 * voice.pitch**2)
+        pace, pitch = round(_WORDS * voice.pace), round(_PITCH * voice.pitch**2)
         return [
             "espeak-ng",
             "-v",
